@@ -1,0 +1,80 @@
+/* A case: a profile and a workload compiled into flat tables, so that the hot path only adds and looks up.
+ *
+ * Immutable while an engine runs on it, hence shared freely between threads. One allocation holds all tables.
+ * Names: s stream, u unit, p q processors, t tensor. Tensor 0 is the request's input, tensor u + 1 the output of unit u.
+ * Costs are means at the top operating point, nothing else running. For each (stream, unit, processor) the fastest
+ * precision that the stream accepts is taken. */
+#ifndef COSREL_SCHED_CASE_H
+#define COSREL_SCHED_CASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sched/profile.h"
+#include "sched/workload.h"
+
+/* A tensor made before unit a (or the input) that a unit from a on still reads; `next` is the first such reader. */
+typedef struct cosrel_live {
+  uint16_t tensor, next;
+} cosrel_live;
+
+/* Tables of one stream's model on this device. n is n_units, P is n_processors. */
+typedef struct cosrel_stream_case {
+  uint32_t n_units;
+  uint32_t first_slot, n_slots;  /* its requests' slots in the state */
+  double rate_hz;                /* arrival rate in force: nominal, or load * lambda* * nominal */
+  cosrel_arrivals_kind arrivals; /* kind in force */
+  double isolated_ns;            /* T_m */
+  double isolated_mj;            /* E_m: the least energy of a sequential execution, base and idle power included */
+  cosrel_time deadline;          /* the stream's, or 5 T_m */
+
+  /* Prefix sums: x[p][u] is the sum over units below u, so a segment [a, b) costs x[p][b] - x[p][a]. [P][n + 1] */
+  const double *mean[COSREL_PROCESSORS_MAX];     /* ns */
+  const double *variance[COSREL_PROCESSORS_MAX]; /* ns^2 */
+  const double *memory[COSREL_PROCESSORS_MAX];   /* beta * ns */
+  const uint16_t *limit[COSREL_PROCESSORS_MAX];  /* [P][n + 1] first unit >= u that p cannot run, or n */
+
+  /* Cost to go in ns from unit u, all live tensors on p: entering a segment anew (launch due on any processor), or
+   * continuing one that runs on p. to_go_energy is the same in mJ for the isolated device. [P][n + 1]; 0 at n. */
+  const double *to_go[COSREL_PROCESSORS_MAX];
+  const double *to_go_open[COSREL_PROCESSORS_MAX];
+
+  const float *transfer;      /* [n + 1][P][P] ns to bring tensor t from p to q; 0 on the diagonal */
+  const uint32_t *live_first; /* [n + 1] live tensors at unit a are live[live_first[a] .. live_first[a + 1]) ; [n] ends */
+  const cosrel_live *live;
+  const uint32_t *pred_first; /* [n + 1] tensors that unit u reads are preds[pred_first[u] .. pred_first[u + 1]) */
+  const uint16_t *preds;
+  const uint16_t *cut; /* [n + 1] first unit c >= u on which every unit above c depends; n - 1 at the latest */
+} cosrel_stream_case;
+
+typedef struct cosrel_case {
+  const cosrel_profile *profile;   /* borrowed, must outlive the case */
+  const cosrel_workload *workload; /* borrowed, must outlive the case */
+  uint32_t n_streams, n_processors, host;
+  double load;                     /* 0 when the nominal rates are in force */
+  double launch_ns[COSREL_PROCESSORS_MAX];
+  double kappa[COSREL_PROCESSORS_MAX][COSREL_PROCESSORS_MAX];
+  double busy_w[COSREL_PROCESSORS_MAX], idle_w[COSREL_PROCESSORS_MAX], base_w;
+  double price[COSREL_PROCESSORS_MAX]; /* duals of the capacities (sched/bound.h), summing to 1; equal until set */
+  double lambda_star, g_star;          /* sched/bound.h; 0 until set */
+  cosrel_stream_case streams[COSREL_STREAMS_MAX];
+  uint32_t n_slots, max_units, bit_words; /* slots of all streams; largest n_units; 64-bit words of a unit set */
+  size_t request_size, state_size;        /* bytes of a slot and of a whole state (sched/state.h) */
+  void *tables;                           /* owned */
+} cosrel_case;
+
+/* Compiles the tables. Fails with one line when a stream names an unknown model, accepts no precision in which some
+ * processor can run each unit, or a limit is passed. */
+cosrel_status cosrel_case_create(const cosrel_profile *profile, const cosrel_workload *workload, cosrel_case *out,
+                                 cosrel_error *error);
+void cosrel_case_destroy(cosrel_case *c);
+
+/* Every stream arrives by `kind` from now on (not RECORDED). */
+void cosrel_case_set_arrivals(cosrel_case *c, cosrel_arrivals_kind kind);
+/* Rates become load * lambda_star * nominal; load 0 restores the nominal ones. Needs lambda_star > 0. */
+void cosrel_case_set_load(cosrel_case *c, double load);
+/* True when every stream is closed. */
+bool cosrel_case_is_closed(const cosrel_case *c);
+
+#endif

@@ -1,0 +1,182 @@
+/* The state of a run: one flat block of plain data without pointers into itself, copied with memcpy.
+ *
+ * The engine drives one; a planner copies it and drives the copy. Nothing here allocates, draws random numbers or
+ * reads a clock. Layout: cosrel_state, then n_slots request records of case->request_size bytes each. */
+#ifndef COSREL_SCHED_STATE_H
+#define COSREL_SCHED_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sched/case.h"
+#include "sched/clock.h"
+
+#define COSREL_READY_MAX 4 /* ready units of one request that are offered, lowest first */
+#define COSREL_NONE (-1)
+
+/* A legal choice: units [begin, end) of the request in `slot`, on `processor`. */
+typedef enum cosrel_action { COSREL_RUN, COSREL_WAIT, COSREL_DROP_REQUEST } cosrel_action;
+typedef struct cosrel_candidate {
+  uint8_t action;    /* cosrel_action; the fields below are of COSREL_RUN, `slot` of COSREL_DROP_REQUEST too */
+  uint8_t processor;
+  uint8_t point;     /* operating point, 0 so far */
+  uint8_t batch;     /* requests in the segment, 1 so far */
+  uint16_t slot, begin, end;
+} cosrel_candidate;
+
+/* What a processor does. slot is COSREL_NONE when idle. Work is in ns at rate 1. */
+typedef struct cosrel_running {
+  int32_t slot;
+  uint16_t begin, end;
+  uint8_t point;
+  cosrel_time started;
+  double work, left;           /* what it really takes; known to the driver only, policies must not read it */
+  double expected, expected_left; /* the same from mean costs: what a policy may know */
+  double launch, transfer;     /* parts of `work` */
+  double beta, rate;           /* memory-bound share; progress per ns, 1 when alone */
+} cosrel_running;
+
+typedef struct cosrel_request {
+  uint64_t sequence;   /* number of the request in its stream, from 0 */
+  cosrel_time arrival;
+  uint16_t stream;
+  uint8_t live;        /* 0: the slot is free */
+  uint8_t n_ready;
+  uint8_t n_running;   /* segments running now */
+  uint8_t abandoned;   /* dropped while segments ran; freed when they end */
+  uint16_t n_done, n_started;
+  uint16_t front;      /* lowest unit not done */
+  uint16_t ready[COSREL_READY_MAX];       /* units whose inputs are all done, ascending */
+  uint16_t ready_limit[COSREL_READY_MAX]; /* a segment from ready[i] may reach up to here, processors aside */
+  /* then: uint64_t done[bit_words], started[bit_words]; uint8_t where[max_units + 1], per tensor a processor set */
+} cosrel_request;
+
+typedef struct cosrel_stream_state {
+  cosrel_time next_arrival; /* COSREL_TIME_NEVER when none will come; future, so policies must not read it */
+  cosrel_time last_arrival; /* when the newest request came; policies may */
+  uint64_t arrived, completed, completed_by_horizon, dropped, missed, in_time;
+  double utility;           /* sum over ended requests of clip(1 - (NTT - 1) / 4, 0, 1) */
+  double ntt;               /* sum over ended requests */
+  double isolated_mj_in_time; /* sum of E_m over requests completed in time */
+  double rate_ema;          /* completions per second, exponential average over 1 s; 0 at the start */
+  cosrel_time rate_ema_at;  /* when it was last brought up to date */
+  uint8_t n_live;
+  int16_t head;             /* slot of the oldest request with a ready unit, or COSREL_NONE */
+  uint16_t order[COSREL_QUEUE_MAX]; /* slots of live requests, oldest first */
+} cosrel_stream_state;
+
+typedef struct cosrel_state {
+  cosrel_time now, horizon; /* arrivals stop at the horizon, then the run drains */
+  uint64_t seed;            /* keys every draw of the run */
+  uint64_t n_segments, n_events;
+  uint32_t n_idle, n_heads; /* idle processors; streams whose head is not COSREL_NONE */
+  int32_t next_stream;      /* the stream that arrives next (lowest index on ties), or COSREL_NONE */
+  uint32_t n_live;          /* live requests of all streams */
+  double energy_mj;         /* of the device since 0, base power included */
+  cosrel_time busy[COSREL_PROCESSORS_MAX], launching[COSREL_PROCESSORS_MAX], transferring[COSREL_PROCESSORS_MAX];
+  cosrel_running running[COSREL_PROCESSORS_MAX];
+  cosrel_stream_state streams[]; /* [n_streams], then the request slots */
+} cosrel_state;
+
+/* How a request ended. */
+typedef struct cosrel_outcome {
+  uint32_t stream;
+  uint64_t sequence;
+  cosrel_time arrival, end;
+  double ntt;     /* of a drop: max(5, age / T_m) */
+  double utility;
+  bool dropped, missed; /* a drop is a miss */
+} cosrel_outcome;
+
+/* A segment that ended: [started, ended) on `processor`, cut into launch, transfer and compute in this order. */
+typedef struct cosrel_segment {
+  uint32_t stream, processor;
+  uint64_t sequence; /* of the request */
+  uint16_t begin, end;
+  cosrel_time started, ended, launch, transfer;
+  double expected_ns; /* what the mean costs said, nothing else running */
+} cosrel_segment;
+
+/* Parts of a candidate's expected duration, ns at rate 1. */
+typedef struct cosrel_work {
+  double launch, transfer, compute, beta;
+} cosrel_work;
+
+static inline cosrel_request *cosrel_state_request(const cosrel_case *c, const cosrel_state *state, uint32_t slot) {
+  return (cosrel_request *)((char *)state + sizeof *state + c->n_streams * sizeof(cosrel_stream_state) +
+                            slot * c->request_size);
+}
+static inline uint64_t *cosrel_request_done(const cosrel_request *request) { return (uint64_t *)(request + 1); }
+static inline uint64_t *cosrel_request_started(const cosrel_case *c, const cosrel_request *request) {
+  return cosrel_request_done(request) + c->bit_words;
+}
+/* where[t]: bit p set when tensor t is on processor p. */
+static inline uint8_t *cosrel_request_where(const cosrel_case *c, const cosrel_request *request) {
+  return (uint8_t *)(cosrel_request_started(c, request) + c->bit_words);
+}
+static inline bool cosrel_processor_idle(const cosrel_state *state, uint32_t p) {
+  return state->running[p].slot == COSREL_NONE;
+}
+
+/* Fills case->state_size bytes at `state`: time 0, all idle, first arrivals drawn. The block must be 8-byte aligned. */
+void cosrel_state_init(const cosrel_case *c, cosrel_state *state, uint64_t seed, cosrel_time horizon);
+
+/* What a candidate of action COSREL_RUN would take. */
+cosrel_work cosrel_state_work(const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *candidate);
+
+/* True for exactly the choices that the engine accepts: processor idle, first unit ready, the end within the ready
+ * limit and the processor's; the request is its stream's head; COSREL_WAIT when an event is pending. */
+bool cosrel_candidate_legal(const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *candidate);
+bool cosrel_state_event_pending(const cosrel_state *state);
+
+/* The run lengths offered for (ready unit i of slot, processor): one unit, four units, to the end; ascending and
+ * distinct. Returns how many were written to ends[3]; 0 when the processor cannot run the unit. */
+uint32_t cosrel_state_ends(const cosrel_case *c, const cosrel_state *state, uint32_t slot, uint32_t ready, uint32_t p,
+                           uint16_t ends[3]);
+
+/* Every offered candidate (RUN only) into out[max]; returns how many there are, in a fixed order: stream, ready unit,
+ * processor, run length. At most n_streams * READY_MAX * n_processors * 3. */
+uint32_t cosrel_state_candidates(const cosrel_case *c, const cosrel_state *state, cosrel_candidate *out, uint32_t max);
+
+/* Starts a legal RUN. `scale` multiplies the compute part (1 for the mean; the simulator draws noise here). Rates of
+ * all running segments are renewed. */
+void cosrel_state_start(const cosrel_case *c, cosrel_state *state, const cosrel_candidate *candidate, double scale);
+
+/* Moves the clock to `to` >= now: work progresses, energy and busy time add up. No completion may lie before `to`.
+ * Processor p running segment i progresses at rate 1 / (1 + sum over running q != p of kappa[p][q] beta_i beta_j). */
+void cosrel_state_advance(const cosrel_case *c, cosrel_state *state, cosrel_time to);
+
+/* The earliest completion under present rates: its time, and the processor (lowest on ties). NEVER when none runs. */
+cosrel_time cosrel_state_next_finish(const cosrel_case *c, const cosrel_state *state, uint32_t *processor);
+
+/* Ends what `processor` runs, at state->now. Fills `segment`; returns true and fills `outcome` when that ended the
+ * request. A closed stream's next request arrives at once. Pointers may be NULL. */
+bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t processor, cosrel_segment *segment,
+                         cosrel_outcome *outcome);
+
+/* Lets the request of state->next_stream arrive at state->now. Returns true and fills `dropped` when one was dropped
+ * for it (the newcomer or an older one). */
+bool cosrel_state_arrive(const cosrel_case *c, cosrel_state *state, cosrel_outcome *dropped);
+
+/* Drops one request that is due to be dropped (late and not started; or, past the horizon, at NTT 5). Returns false
+ * when there is none; call until then after every event. */
+bool cosrel_state_expire(const cosrel_case *c, cosrel_state *state, cosrel_outcome *dropped);
+
+/* Drops the request in `slot` now. If segments of it still run, their results are ignored. */
+void cosrel_state_drop(const cosrel_case *c, cosrel_state *state, uint32_t slot, cosrel_outcome *dropped);
+
+/* Makes a copy fit for planning: what is really left becomes what is expected, future arrivals become unknown (never).
+ * After this the copy holds nothing that an online policy may not know. */
+void cosrel_state_forget(const cosrel_case *c, cosrel_state *state);
+
+/* Expected ns until processor p is idle at present rates; 0 when idle. Never below 0. */
+double cosrel_state_time_to_idle(const cosrel_state *state, uint32_t p);
+
+/* Utility of a normalised turnaround time: clip(1 - (ntt - 1) / 4, 0, 1). */
+static inline double cosrel_utility(double ntt) {
+  double u = 1.0 - (ntt - 1.0) * 0.25;
+  return u < 0.0 ? 0.0 : u > 1.0 ? 1.0 : u;
+}
+
+#endif
