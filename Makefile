@@ -1,32 +1,189 @@
-# cosrel: run `make help` for what there is to make.
-CC      ?= gcc
-BUILD   ?= build
-MARCH   ?= native
-CFLAGS  ?= -O3 -g
-WARN    := -Wall -Wextra -Wpedantic -Werror
-ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) -march=$(MARCH) -fopenmp -fPIC -I. -I$(BUILD) $(CFLAGS) -MMD -MP
-LIBS     = -ljansson -lglpk -lgsl -lopenblas -lm
+# cosrel: `make help` says what there is to make. GNU make, gcc or clang; everything is built into $(BUILD).
+#
+#   make CC=clang BUILD=build/clang     another compiler, in a folder of its own
+#   make MARCH=                         portable code (the default on x86-64 is -march=native)
+#   make CFLAGS='-O0 -g'                your own optimisation flags
 
-LIB_SRC  := $(wildcard sched/*.c sched/policies/*.c backends/*.c backends/sim/*.c backends/zoo/*.c traces/*.c agent/*.c)
-CMD_SRC  := $(wildcard experiments/*.c)
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+BUILD    ?= build
+CFLAGS   ?= -O3 -g
+LDFLAGS  ?=
+SANITIZE ?=
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+MARCH    ?= $(if $(filter x86_64,$(shell uname -m)),native)
+VERSION  := 0.1.0
+SOVERSION := 0
+
+# As many jobs as there are processors, unless the caller said otherwise. An inner make shares those of the outer one.
+ifeq ($(MAKELEVEL)$(filter -j% --jobs%,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
+
+# Optional parts, looked for once. clang needs libomp-dev for OpenMP; without it everything runs on one thread.
+ifeq ($(filter help deps clean,$(MAKECMDGOALS)),)
+OPENMP := $(shell echo 'int main(void) { return 0; }' | $(CC) -fopenmp -xc - -o /dev/null 2>/dev/null && echo -fopenmp)
+endif
+
+# -ffp-contract=off: gcc and clang compute the same figures, with and without FMA instructions.
+WARN       := -Wall -Wextra -Wpedantic -Werror $(if $(OPENMP),,-Wno-unknown-pragmas)
+ALL_CFLAGS  = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(if $(MARCH),-march=$(MARCH)) -ffp-contract=off -fPIC \
+              $(OPENMP) $(SANITIZE) -I. -I$(BUILD) $(CFLAGS)
+# GSL uses OpenBLAS for its matrix products: gslcblas is many times slower.
+LIBS       := -ljansson -lglpk -lgsl -lopenblas -lm
+LINK        = $(CC) $(OPENMP) $(SANITIZE) $(CFLAGS) $(LDFLAGS)
+
+# Every .c file is found by its place. Files cmd_*.c are commands: they belong to the program, not to the library.
+SOURCES  := $(wildcard sched/*.c sched/policies/*.c agent/*.c backends/*.c backends/*/*.c traces/*.c)
+LIB_SRC  := $(filter-out $(foreach f,$(SOURCES),$(if $(filter cmd_%,$(notdir $(f))),$(f))),$(SOURCES))
+CMD_SRC  := $(filter-out $(LIB_SRC),$(SOURCES)) $(wildcard experiments/cmd_*.c) experiments/main.c
+TOOL_SRC := $(wildcard traces/tools/*.c)
+AID_SRC  := $(filter-out $(CMD_SRC),$(wildcard experiments/*.c)) # what commands share: options, progress, statistics
 TEST_SRC := $(wildcard tests/test_*.c)
-LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
+BENCH_SRC := $(wildcard tests/bench_*.c)
+FUZZ_SRC := $(wildcard tests/fuzz_*.c)
+HEADERS  := $(wildcard sched/*.h agent/*.h backends/*.h backends/*/*.h traces/*.h)
 
-all: $(BUILD)/libcosrel.a
+comma := ,
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
+CMD_OBJ := $(CMD_SRC:%.c=$(BUILD)/%.o)
+AID_OBJ := $(AID_SRC:%.c=$(BUILD)/%.o)
+STATIC  := $(BUILD)/libcosrel.a
+SHARED  := $(BUILD)/libcosrel.so.$(VERSION)
+AIDS    := $(BUILD)/libcommands.a
+TESTS   := $(TEST_SRC:%.c=$(BUILD)/%)
+BENCHES := $(BENCH_SRC:%.c=$(BUILD)/%)
+FUZZERS := $(FUZZ_SRC:%.c=$(BUILD)/%)
+TOOLS   := $(TOOL_SRC:%.c=$(BUILD)/%)
 
-$(BUILD)/%.o: %.c
+all: $(STATIC) $(SHARED) $(BUILD)/cosrel $(TOOLS)
+	@echo "built $(BUILD)/cosrel ($(CC), $(if $(OPENMP),with,without) OpenMP$(if $(MARCH),$(comma) -march=$(MARCH)))"
+
+help:
+	@echo 'make            the library and build/cosrel'
+	@echo 'make deps       installs the Debian packages that are missing'
+	@echo 'make demo       trains a policy, compares it with every other one, writes build/demo/'
+	@echo 'make test       every test (make test ONLY=engine for one)'
+	@echo 'make bench      one JSON line per figure (make bench ONLY=sim for one)'
+	@echo 'make asan       the tests under AddressSanitizer; likewise ubsan and tsan'
+	@echo 'make cov        the tests with line coverage per file'
+	@echo 'make fuzz       the fuzz targets for FUZZ_SECONDS (20) each; needs clang'
+	@echo 'make install    program, library, headers and cosrel.pc under PREFIX (/usr/local), in DESTDIR'
+	@echo 'make clean      removes build/'
+	@echo 'Variables: CC CFLAGS MARCH BUILD PREFIX DESTDIR; see the top of the Makefile.'
+
+# ---- compiling -------------------------------------------------------------------------------------------------------
+
+# Holds the flags of the last build; changes only when they do, and then everything is compiled anew.
+$(BUILD)/flags: always
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c $< -o $@
+	@echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS)' > $@
 
-$(BUILD)/libcosrel.a: $(LIB_OBJ)
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+# Archives are made anew: an object whose source is gone must not stay.
+$(STATIC): $(LIB_OBJ)
+	@rm -f $@
 	ar rcs $@ $^
 
-$(BUILD)/tests/%: tests/%.c $(BUILD)/libcosrel.a
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $< $(BUILD)/libcosrel.a -lcmocka $(LIBS) -o $@
+$(AIDS): $(AID_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
 
-test: $(TEST_SRC:%.c=$(BUILD)/%)
-	@set -e; for t in $^; do echo "== $$t"; $$t; done
+$(SHARED): $(LIB_OBJ)
+	$(LINK) -shared -Wl,-soname,libcosrel.so.$(SOVERSION) $^ $(LIBS) -o $@
+	@ln -sf libcosrel.so.$(VERSION) $(BUILD)/libcosrel.so.$(SOVERSION)
+	@ln -sf libcosrel.so.$(SOVERSION) $(BUILD)/libcosrel.so
 
--include $(LIB_OBJ:.o=.d)
-.PHONY: all test
+$(BUILD)/cosrel: $(CMD_OBJ) $(AIDS) $(STATIC)
+	$(LINK) $^ $(LIBS) -o $@
+
+$(TOOLS): $(BUILD)/%: $(BUILD)/%.o $(STATIC)
+	$(LINK) $^ $(LIBS) -o $@
+
+$(TESTS) $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(AIDS) $(STATIC)
+	$(LINK) $^ $(if $(filter test_%,$(@F)),-lcmocka) $(LIBS) -o $@
+
+$(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(STATIC)
+	$(LINK) -fsanitize=fuzzer $^ $(LIBS) -o $@
+
+-include $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC))
+
+# ---- running ---------------------------------------------------------------------------------------------------------
+
+PACKAGES := gcc libc6-dev libjansson-dev libgsl-dev libglpk-dev libopenblas-dev libcmocka-dev $(EXTRA_PACKAGES)
+
+# Asks dpkg only; the network is used when something is missing.
+deps:
+	@command -v dpkg-query >/dev/null || { echo 'deps: not a Debian system; needed are: $(PACKAGES)'; exit 0; }; \
+	missing=$$(for p in $(PACKAGES); do \
+	  dpkg-query -W -f='$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
+	[ -z "$$missing" ] && exit 0; \
+	echo "deps: installing" $$missing; \
+	as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	$$as_root apt-get update -q && \
+	DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -q --no-install-recommends $$missing
+
+# deps must end before anything is compiled, hence the second make.
+test: deps
+	@$(MAKE) --no-print-directory run-tests
+run-tests: $(TESTS) $(BUILD)/cosrel $(SHARED) $(TOOLS)
+	@COSREL=$(BUILD)/cosrel tests/run $(filter $(if $(ONLY),%/test_$(ONLY),%),$(TESTS))
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@COSREL=$(BUILD)/cosrel experiments/demo.sh $(BUILD)/demo
+
+bench: $(BENCHES)
+	@for b in $(filter $(if $(ONLY),%/bench_$(ONLY),%),$(BENCHES)); do $$b || exit 1; done
+
+# Sanitizers: the same tests, compiled anew in a folder of their own. GLPK and OpenBLAS keep memory until the end.
+asan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE='-fsanitize=address -fno-omit-frame-pointer' \
+	  CFLAGS='-O1 -g' run-tests
+ubsan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/ubsan CFLAGS='-O1 -g' \
+	  SANITIZE='-fsanitize=undefined,float-cast-overflow -fno-sanitize-recover=all' run-tests
+# gcc's OpenMP run-time is not instrumented; tests/tsan.supp names what is only its own hand-over.
+tsan:
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp ignore_noninstrumented_modules=1" $(MAKE) --no-print-directory \
+	  BUILD=$(BUILD)/tsan CFLAGS='-O1 -g' SANITIZE=-fsanitize=thread run-tests
+cov:
+	@find $(BUILD)/cov -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/cov CC=gcc CFLAGS='-O0 -g' SANITIZE=--coverage run-tests
+	@find $(BUILD)/cov -name '*.gcda' ! -path '*/tests/*' | sort | xargs gcov -n 2>/dev/null | awk -F"'" ' \
+	  /^File/ { file = $$2 } /^Lines executed/ && file ~ /\.c$$/ { split($$0, part, /[:% ]+/); \
+	  printf "%6.1f %% of %5d lines  %s\n", part[3], part[5], file; hit += part[3] * part[5]; all += part[5]; file = "" } \
+	  END { if (all) printf "%6.1f %% of %5d lines  in all\n", hit / all, all }'
+fuzz:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang CFLAGS='-O1 -g' \
+	  SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' run-fuzzers
+FUZZ_SECONDS ?= 20
+run-fuzzers: $(FUZZERS)
+	@for f in $(FUZZERS); do mkdir -p $$f.corpus; echo "== $$f"; \
+	  $$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=0 $$f.corpus \
+	    $(wildcard tests/corpus/$(patsubst fuzz_%,%,$(@F))) || exit 1; done
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/cosrel
+	install -m 755 $(BUILD)/cosrel $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(STATIC) $(SHARED) $(DESTDIR)$(PREFIX)/lib
+	ln -sf libcosrel.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libcosrel.so.$(SOVERSION)
+	ln -sf libcosrel.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libcosrel.so
+	for h in $(HEADERS); do install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/cosrel/$$h || exit 1; done
+	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: cosrel' \
+	  'Description: online scheduler of concurrent DNN models on CPU, GPU and DSP' 'Version: $(VERSION)' \
+	  'Cflags: -I$${includedir}/cosrel' 'Libs: -L$${libdir} -lcosrel' \
+	  'Libs.private: $(LIBS) $(OPENMP)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/cosrel.pc
+
+clean:
+	rm -rf $(BUILD)
+
+always:
+.PHONY: all help deps test run-tests demo bench asan ubsan tsan cov fuzz run-fuzzers install clean always
+.SECONDARY:
+.DELETE_ON_ERROR:

@@ -1,0 +1,6 @@
+/* Every command of the program: returns the exit status of `cosrel NAME ...`; argv[0] is NAME. Each lives in a file
+ * cmd_<name>.c in the folder that it serves. */
+#ifndef COSREL_EXPERIMENTS_COMMANDS_H
+#define COSREL_EXPERIMENTS_COMMANDS_H
+
+#endif
