@@ -36,12 +36,12 @@ typedef struct cosrel_stream_case {
   const uint16_t *limit[COSREL_PROCESSORS_MAX];  /* [P][n + 1] first unit >= u that p cannot run, or n */
 
   /* Cost to go in ns from unit u, all live tensors on p: entering a segment anew (launch due on any processor), or
-   * continuing one that runs on p. to_go_energy is the same in mJ for the isolated device. [P][n + 1]; 0 at n. */
+   * continuing one that runs on p. [P][n + 1]; 0 at n. */
   const double *to_go[COSREL_PROCESSORS_MAX];
   const double *to_go_open[COSREL_PROCESSORS_MAX];
 
   const float *transfer;      /* [n + 1][P][P] ns to bring tensor t from p to q; 0 on the diagonal */
-  const uint32_t *live_first; /* [n + 1] live tensors at unit a are live[live_first[a] .. live_first[a + 1]) ; [n] ends */
+  const uint32_t *live_first; /* [n + 2] live tensors at unit a are live[live_first[a] .. live_first[a + 1]) */
   const cosrel_live *live;
   const uint32_t *pred_first; /* [n + 1] tensors that unit u reads are preds[pred_first[u] .. pred_first[u + 1]) */
   const uint16_t *preds;

@@ -35,6 +35,7 @@ typedef struct cosrel_running {
   double expected, expected_left; /* the same from mean costs: what a policy may know */
   double launch, transfer;     /* parts of `work` */
   double beta, rate;           /* memory-bound share; progress per ns, 1 when alone */
+  cosrel_time finish;          /* when `left` reaches 0 at this rate; the driver's knowledge too */
 } cosrel_running;
 
 typedef struct cosrel_request {
@@ -44,7 +45,6 @@ typedef struct cosrel_request {
   uint8_t live;        /* 0: the slot is free */
   uint8_t n_ready;
   uint8_t n_running;   /* segments running now */
-  uint8_t abandoned;   /* dropped while segments ran; freed when they end */
   uint16_t n_done, n_started;
   uint16_t front;      /* lowest unit not done */
   uint16_t ready[COSREL_READY_MAX];       /* units whose inputs are all done, ascending */
@@ -61,6 +61,8 @@ typedef struct cosrel_stream_state {
   double isolated_mj_in_time; /* sum of E_m over requests completed in time */
   double rate_ema;          /* completions per second, exponential average over 1 s; 0 at the start */
   cosrel_time rate_ema_at;  /* when it was last brought up to date */
+  cosrel_time phase_end;    /* bursty: end of the present phase; future, as next_arrival */
+  uint32_t n_phases;        /* bursty: phases begun; even ones are bursts */
   uint8_t n_live;
   int16_t head;             /* slot of the oldest request with a ready unit, or COSREL_NONE */
   uint16_t order[COSREL_QUEUE_MAX]; /* slots of live requests, oldest first */
@@ -73,6 +75,8 @@ typedef struct cosrel_state {
   uint32_t n_idle, n_heads; /* idle processors; streams whose head is not COSREL_NONE */
   int32_t next_stream;      /* the stream that arrives next (lowest index on ties), or COSREL_NONE */
   uint32_t n_live;          /* live requests of all streams */
+  cosrel_time next_expiry;  /* no request is due to be dropped before this */
+  double power_w;           /* drawn at present */
   double energy_mj;         /* of the device since 0, base power included */
   cosrel_time busy[COSREL_PROCESSORS_MAX], launching[COSREL_PROCESSORS_MAX], transferring[COSREL_PROCESSORS_MAX];
   cosrel_running running[COSREL_PROCESSORS_MAX];
@@ -126,9 +130,12 @@ void cosrel_state_init(const cosrel_case *c, cosrel_state *state, uint64_t seed,
 cosrel_work cosrel_state_work(const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *candidate);
 
 /* True for exactly the choices that the engine accepts: processor idle, first unit ready, the end within the ready
- * limit and the processor's; the request is its stream's head; COSREL_WAIT when an event is pending. */
+ * limit and the processor's; the request is its stream's head; COSREL_WAIT when an event is pending;
+ * COSREL_DROP_REQUEST when no segment of the request is running. */
 bool cosrel_candidate_legal(const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *candidate);
 bool cosrel_state_event_pending(const cosrel_state *state);
+/* Is any RUN legal? */
+bool cosrel_state_choice_due(const cosrel_case *c, const cosrel_state *state);
 
 /* The run lengths offered for (ready unit i of slot, processor): one unit, four units, to the end; ascending and
  * distinct. Returns how many were written to ends[3]; 0 when the processor cannot run the unit. */
@@ -163,7 +170,7 @@ bool cosrel_state_arrive(const cosrel_case *c, cosrel_state *state, cosrel_outco
  * when there is none; call until then after every event. */
 bool cosrel_state_expire(const cosrel_case *c, cosrel_state *state, cosrel_outcome *dropped);
 
-/* Drops the request in `slot` now. If segments of it still run, their results are ignored. */
+/* Drops the request in `slot` now; none of its segments may be running. */
 void cosrel_state_drop(const cosrel_case *c, cosrel_state *state, uint32_t slot, cosrel_outcome *dropped);
 
 /* Makes a copy fit for planning: what is really left becomes what is expected, future arrivals become unknown (never).

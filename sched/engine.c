@@ -1,0 +1,122 @@
+#include "sched/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+cosrel_status cosrel_engine_create(const cosrel_case *c, cosrel_driver driver, cosrel_engine *out,
+                                   cosrel_error *error) {
+  memset(out, 0, sizeof *out);
+  out->c = c;
+  out->driver = driver;
+  out->state = calloc(1, c->state_size);
+  if (out->state == NULL) return cosrel_fail(error, COSREL_NOMEM, "no memory for a run's state");
+  return COSREL_OK;
+}
+
+void cosrel_engine_destroy(cosrel_engine *engine) {
+  free(engine->state);
+  memset(engine, 0, sizeof *engine);
+}
+
+void cosrel_engine_reset(cosrel_engine *engine, uint64_t seed, cosrel_time horizon) {
+  cosrel_state_init(engine->c, engine->state, seed, horizon);
+  engine->n_decisions = 0;
+  engine->waiting = false;
+}
+
+/* Calls one slot of every sink that has it. */
+#define TELL(engine, slot, ...)                                        \
+  for (cosrel_sink *sink = (engine)->sinks; sink; sink = sink->next)   \
+    if (sink->slot) sink->slot(sink->self, (engine)->c, (engine)->state, __VA_ARGS__)
+
+/* A closed stream's next request arrives inside the end of its last one. */
+static void tell_end(cosrel_engine *engine, const cosrel_outcome *outcome) {
+  TELL(engine, outcome, outcome);
+  if (engine->c->streams[outcome->stream].arrivals == COSREL_ARRIVALS_CLOSED &&
+      outcome->end < engine->state->horizon)
+    TELL(engine, arrival, outcome->stream);
+}
+
+static void on_finish(cosrel_engine *engine, uint32_t processor) {
+  cosrel_segment segment;
+  cosrel_outcome outcome;
+  bool ended = cosrel_state_finish(engine->c, engine->state, processor, &segment, &outcome);
+  TELL(engine, segment, &segment);
+  if (ended) tell_end(engine, &outcome);
+}
+
+static void on_arrival(cosrel_engine *engine) {
+  uint32_t stream = (uint32_t)engine->state->next_stream;
+  cosrel_outcome outcome;
+  bool dropped = cosrel_state_arrive(engine->c, engine->state, &outcome);
+  TELL(engine, arrival, stream);
+  if (dropped) TELL(engine, outcome, &outcome);
+}
+
+cosrel_status cosrel_engine_step(cosrel_engine *engine, cosrel_step *step) {
+  const cosrel_case *c = engine->c;
+  cosrel_state *state = engine->state;
+  for (;;) {
+    if (!engine->waiting && cosrel_state_choice_due(c, state)) {
+      *step = COSREL_STEP_DECIDE;
+      return COSREL_OK;
+    }
+    if (!cosrel_state_event_pending(state)) {
+      *step = COSREL_STEP_DONE;
+      return state->n_live == 0 ? COSREL_OK : COSREL_INTERNAL;
+    }
+    cosrel_time until =
+        state->next_stream == COSREL_NONE ? COSREL_TIME_NEVER : state->streams[state->next_stream].next_arrival;
+    cosrel_time now;
+    int32_t processor;
+    cosrel_status status = engine->driver.ops->wait(engine->driver.self, c, state, until, &now, &processor);
+    if (status != COSREL_OK) return status;
+    cosrel_state_advance(c, state, now);
+    if (processor != COSREL_NONE)
+      on_finish(engine, (uint32_t)processor);
+    else
+      on_arrival(engine);
+    cosrel_outcome dropped;
+    while (cosrel_state_expire(c, state, &dropped)) tell_end(engine, &dropped);
+    engine->waiting = false;
+  }
+}
+
+cosrel_status cosrel_engine_decide(cosrel_engine *engine, const cosrel_candidate *choice) {
+  if (!cosrel_candidate_legal(engine->c, engine->state, choice)) return COSREL_INVALID;
+  TELL(engine, decision, choice);
+  engine->n_decisions++;
+  if (choice->action == COSREL_WAIT) {
+    engine->waiting = true;
+  } else if (choice->action == COSREL_DROP_REQUEST) {
+    cosrel_outcome dropped;
+    cosrel_state_drop(engine->c, engine->state, choice->slot, &dropped);
+    tell_end(engine, &dropped);
+  } else {
+    double scale = 1;
+    cosrel_status status =
+        engine->driver.ops->submit(engine->driver.self, engine->c, engine->state, choice, &scale);
+    if (status != COSREL_OK) return status;
+    cosrel_state_start(engine->c, engine->state, choice, scale);
+  }
+  return COSREL_OK;
+}
+
+cosrel_status cosrel_engine_run(cosrel_engine *engine, const cosrel_policy *policy, uint64_t seed, cosrel_time horizon,
+                                cosrel_error *error) {
+  cosrel_engine_reset(engine, seed, horizon);
+  policy->ops->reset(policy->self);
+  for (;;) {
+    cosrel_step step;
+    cosrel_status status = cosrel_engine_step(engine, &step);
+    if (status != COSREL_OK)
+      return cosrel_fail(error, status, "the run failed at %.3f ms: %s", cosrel_time_ms(engine->state->now),
+                         cosrel_status_text(status));
+    if (step == COSREL_STEP_DONE) return COSREL_OK;
+    cosrel_candidate choice = policy->ops->decide(policy->self, engine->c, engine->state);
+    status = cosrel_engine_decide(engine, &choice);
+    if (status != COSREL_OK)
+      return cosrel_fail(error, status, "policy %s made a choice that is not legal at %.3f ms", policy->ops->name,
+                         cosrel_time_ms(engine->state->now));
+  }
+}
