@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Counts stay exact in a double (JSON numbers are doubles), and sums over COSREL_UNITS_MAX units fit 64 bits. */
-#define COUNT_MAX (UINT64_C(1) << 53)
+#include "sched/check.h"
 
 static const char *const kind_names[COSREL_KIND_COUNT] = {
 #define X(name, text) [COSREL_KIND_##name] = text,
@@ -14,18 +13,13 @@ static const char *const kind_names[COSREL_KIND_COUNT] = {
 #undef X
 };
 
-/* A name is 1 to COSREL_NAME_MAX - 1 bytes without control characters, so that it can stand in a one-line message. */
-static bool name_is_good(const char name[COSREL_NAME_MAX]) {
-  if (memchr(name, '\0', COSREL_NAME_MAX) == NULL || name[0] == '\0') return false;
-  for (const char *c = name; *c != '\0'; c++) {
-    if ((unsigned char)*c < 0x20 || (unsigned char)*c == 0x7f) return false;
-  }
-  return true;
+bool cosrel_name_is_good(const char name[COSREL_NAME_MAX]) {
+  return name[0] != '\0' && cosrel_text_is_good(name, COSREL_NAME_MAX);
 }
 
 static cosrel_status check_count(uint64_t value, uint64_t least, const char *where, uint32_t u, const char *field,
                                  cosrel_error *error) {
-  if (value >= least && value <= COUNT_MAX) return COSREL_OK;
+  if (value >= least && value <= COSREL_COUNT_MAX) return COSREL_OK;
   return cosrel_fail(error, COSREL_FORMAT, "%s: units[%" PRIu32 "].%s: expected %" PRIu64 " to 2^53, got %" PRIu64,
                      where, u, field, least, value);
 }
@@ -54,7 +48,7 @@ static cosrel_status check_unit(const cosrel_model *model, uint32_t u, uint32_t 
                                 cosrel_error *error) {
   const cosrel_unit *unit = &model->units[u];
   cosrel_status status;
-  if (!name_is_good(unit->name)) {
+  if (!cosrel_name_is_good(unit->name)) {
     return cosrel_fail(error, COSREL_FORMAT, "%s: units[%" PRIu32 "].name: expected 1 to %d printable bytes", where, u,
                        COSREL_NAME_MAX - 1);
   }
@@ -86,7 +80,7 @@ static cosrel_status check_unit(const cosrel_model *model, uint32_t u, uint32_t 
 }
 
 cosrel_status cosrel_model_check(const cosrel_model *model, const char *where, cosrel_error *error) {
-  if (!name_is_good(model->name)) {
+  if (!cosrel_name_is_good(model->name)) {
     return cosrel_fail(error, COSREL_FORMAT, "%s: name: expected 1 to %d printable bytes", where, COSREL_NAME_MAX - 1);
   }
   if (model->n_units == 0 || model->units == NULL) {
@@ -104,7 +98,7 @@ cosrel_status cosrel_model_check(const cosrel_model *model, const char *where, c
     return cosrel_fail(error, COSREL_FORMAT, "%s: inputs: expected at least one edge per unit, got %" PRIu32, where,
                        model->n_edges);
   }
-  if (model->input_elems == 0 || model->input_elems > COUNT_MAX) {
+  if (model->input_elems == 0 || model->input_elems > COSREL_COUNT_MAX) {
     return cosrel_fail(error, COSREL_FORMAT, "%s: input_elems: expected 1 to 2^53, got %" PRIu64, where,
                        model->input_elems);
   }

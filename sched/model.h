@@ -2,6 +2,7 @@
 #ifndef COSREL_SCHED_MODEL_H
 #define COSREL_SCHED_MODEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "sched/status.h"
@@ -9,6 +10,7 @@
 #define COSREL_NAME_MAX 64  /* bytes of any name, its NUL included */
 #define COSREL_UNITS_MAX 1024
 #define COSREL_EDGES_MAX 8192
+#define COSREL_COUNT_MAX (UINT64_C(1) << 53) /* largest count of anything: exact in a double, as in JSON */
 #define COSREL_MODEL_INPUT (-1) /* in `inputs`: the request's own input, not a unit */
 
 /* What a unit mostly does; efficiencies are fitted per kind. The second word is its name in files. */
@@ -56,6 +58,9 @@ cosrel_status cosrel_model_check(const cosrel_model *model, const char *where, c
 
 /* Frees what the model owns and clears it; NULL and cleared models are fine. */
 void cosrel_model_clear(cosrel_model *model);
+
+/* True for 1 to COSREL_NAME_MAX - 1 bytes without control characters: fit for a one-line message. */
+bool cosrel_name_is_good(const char name[COSREL_NAME_MAX]);
 
 const char *cosrel_kind_name(cosrel_kind kind);
 /* -1 when no kind has that name. */
