@@ -1,11 +1,11 @@
 /* The option reader: what it accepts, what it refuses, and that nothing changes when an option is not given. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "experiments/options.h"
 
