@@ -26,8 +26,8 @@ typedef struct cosrel_range {
 #if defined(__GNUC__)
 __attribute__((format(printf, 5, 6)))
 #endif
-cosrel_status cosrel_check_number(double value, cosrel_range range, cosrel_error *error, const char *where,
-                                  const char *place, ...);
+cosrel_status
+cosrel_check_number(double value, cosrel_range range, cosrel_error *error, const char *where, const char *place, ...);
 
 /* True when a text ends within its `size` bytes and holds no control characters: it stands in one line. */
 bool cosrel_text_is_good(const char *text, size_t size);

@@ -131,8 +131,8 @@ static cosrel_status check_processor(const cosrel_profile *profile, uint32_t p, 
   COSREL_TRY(check_count(processor->n_points, 1, COSREL_POINTS_MAX, where, place, error));
   for (uint32_t i = 0; i < processor->n_points; i++) {
     const cosrel_point *point = &processor->points[i];
-    COSREL_TRY(cosrel_check_number(point->frequency_mhz, range_mhz, error, where, "processors[%u].points[%u].frequency_mhz", p,
-                            i));
+    COSREL_TRY(cosrel_check_number(point->frequency_mhz, range_mhz, error, where,
+                                   "processors[%u].points[%u].frequency_mhz", p, i));
     /* The costs hold at speed 1, so the top point has speed 1; after it, slower and slower. */
     cosrel_range speed = range_speed;
     if (i == 0) {
@@ -157,7 +157,8 @@ static cosrel_status check_pair(const cosrel_profile *profile, uint32_t p, uint3
     return cosrel_fail(error, COSREL_FORMAT, "%s: links and contention: expected 0 from '%s' to itself", where, from);
   }
   COSREL_TRY(cosrel_check_number(link->latency_ns, range_ns, error, where, "links.%s.%s.latency_ns", from, to));
-  COSREL_TRY(cosrel_check_number(link->ns_per_byte, range_ns_per_byte, error, where, "links.%s.%s.ns_per_byte", from, to));
+  COSREL_TRY(
+      cosrel_check_number(link->ns_per_byte, range_ns_per_byte, error, where, "links.%s.%s.ns_per_byte", from, to));
   char place[64];
   snprintf(place, sizeof place, "links.%s.%s", from, to);
   COSREL_TRY(check_origin(profile, link->origin, where, place, error));

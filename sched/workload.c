@@ -81,8 +81,8 @@ static cosrel_status check_times(const cosrel_arrivals *arrivals, const char *wh
 static cosrel_status check_arrivals(const cosrel_arrivals *arrivals, const char *where, uint32_t s,
                                     cosrel_error *error) {
   if ((unsigned)arrivals->kind >= COSREL_ARRIVALS_COUNT) {
-    return cosrel_fail(error, COSREL_FORMAT, "%s: streams[%u].arrivals.kind: expected a kind below %d, got %d", where, s,
-                       COSREL_ARRIVALS_COUNT, (int)arrivals->kind);
+    return cosrel_fail(error, COSREL_FORMAT, "%s: streams[%u].arrivals.kind: expected a kind below %d, got %d", where,
+                       s, COSREL_ARRIVALS_COUNT, (int)arrivals->kind);
   }
   COSREL_TRY(cosrel_check_number(arrivals->rate_hz, range_rate_hz, error, where, "streams[%u].arrivals.rate_hz", s));
   /* Values of other kinds are checked too: the kind may be replaced by another (cosrel_case_set_arrivals). */
@@ -90,14 +90,16 @@ static cosrel_status check_arrivals(const cosrel_arrivals *arrivals, const char 
   COSREL_TRY(cosrel_check_number(arrivals->phase, range_phase, error, where, "streams[%u].arrivals.phase", s));
   bool unset = arrivals->burst_ratio == 0.0 && arrivals->burst_share == 0.0 && arrivals->burst_s == 0.0;
   if (!unset || arrivals->kind == COSREL_ARRIVALS_BURSTY) {
-    COSREL_TRY(cosrel_check_number(arrivals->burst_ratio, range_burst_ratio, error, where, "streams[%u].arrivals.burst_ratio",
-                            s));
-    COSREL_TRY(cosrel_check_number(arrivals->burst_share, range_burst_share, error, where, "streams[%u].arrivals.burst_share", s));
+    COSREL_TRY(cosrel_check_number(arrivals->burst_ratio, range_burst_ratio, error, where,
+                                   "streams[%u].arrivals.burst_ratio", s));
+    COSREL_TRY(cosrel_check_number(arrivals->burst_share, range_burst_share, error, where,
+                                   "streams[%u].arrivals.burst_share", s));
     /* Both states together keep the mean rate, so bursts alone must not exceed it. */
     if (arrivals->burst_share >= 1.0 || arrivals->burst_share * arrivals->burst_ratio > 1.0) {
-      return cosrel_fail(error, COSREL_FORMAT,
-                         "%s: streams[%u].arrivals.burst_share: expected share < 1 and share * burst_ratio <= 1, got %g",
-                         where, s, arrivals->burst_share);
+      return cosrel_fail(
+          error, COSREL_FORMAT,
+          "%s: streams[%u].arrivals.burst_share: expected share < 1 and share * burst_ratio <= 1, got %g", where, s,
+          arrivals->burst_share);
     }
     COSREL_TRY(cosrel_check_number(arrivals->burst_s, range_burst_s, error, where, "streams[%u].arrivals.burst_s", s));
   }
