@@ -13,19 +13,19 @@ typedef struct node_info {
 } node_info;
 
 typedef struct draft_unit {
-  int32_t first, last;      /* nodes */
+  int32_t first, last; /* nodes */
   uint64_t weights, macs;
-  uint32_t place;           /* in the final order */
+  uint32_t place; /* in the final order */
   bool read, seen;
 } draft_unit;
 
 typedef struct fusion {
   const cosrel_graph *graph;
-  node_info *nodes;   /* [graph->n_nodes] */
-  draft_unit *units;  /* [graph->n_nodes] */
-  int32_t *order;     /* [n_units] drafts in their final order */
-  int32_t *stack;     /* [n_units] */
-  uint32_t *next;     /* [n_units] next input to visit of each unit on the stack */
+  node_info *nodes;  /* [graph->n_nodes] */
+  draft_unit *units; /* [graph->n_nodes] */
+  int32_t *order;    /* [n_units] drafts in their final order */
+  int32_t *stack;    /* [n_units] */
+  uint32_t *next;    /* [n_units] next input to visit of each unit on the stack */
   uint32_t n_units;
 } fusion;
 
@@ -46,7 +46,8 @@ static bool is_matmul(const fusion *f, int32_t node) { return f->graph->nodes[no
 /* A transpose is absorbed when a matrix product makes its input, or when only matrix products read it. */
 static void mark_absorbed(fusion *f) {
   const cosrel_graph *graph = f->graph;
-  for (uint32_t n = 0; n < graph->n_nodes; n++) f->nodes[n].absorbed = f->nodes[n].readers > 0 && !graph->nodes[n].output;
+  for (uint32_t n = 0; n < graph->n_nodes; n++)
+    f->nodes[n].absorbed = f->nodes[n].readers > 0 && !graph->nodes[n].output;
   for (int32_t n = 0; n < (int32_t)graph->n_nodes; n++) {
     if (is_matmul(f, n)) continue;
     for (uint32_t i = 0; i < graph->nodes[n].n_inputs; i++) f->nodes[node_inputs(f, n)[i]].absorbed = false;

@@ -17,8 +17,8 @@
 
 /* Fills `model`, whose former content is ignored; on success the caller clears it, on failure it is empty. Units come
  * depth first: each branch is contiguous, so that a run of units follows it. input_elems sums all graph inputs. Fails
- * with what failed while the graph was built, with COSREL_LIMIT over COSREL_UNITS_MAX units, and with COSREL_FORMAT when
- * no operator is left or two operators that begin a unit share a name. Reads the graph only. */
+ * with what failed while the graph was built, with COSREL_LIMIT over COSREL_UNITS_MAX units, and with COSREL_FORMAT
+ * when no operator is left or two operators that begin a unit share a name. Reads the graph only. */
 cosrel_status cosrel_graph_fuse(const cosrel_graph *graph, cosrel_model *model, cosrel_error *error);
 
 #endif

@@ -19,36 +19,36 @@
 #define COSREL_NODES_MAX 16384
 
 /* The second word is for messages. */
-#define COSREL_OP_MAP(X)                                                                  \
-  X(INPUT, "input")           /* no inputs; `shape` is given */                           \
-  X(CONV, "conv")             /* window, groups, channels, bias */                        \
-  X(DENSE, "dense")           /* matrix product with weights on the last axis; channels, bias */ \
-  X(MATMUL, "matmul")         /* product of two activations [..., m, k] x [..., k, n] */  \
-  X(BATCH_NORM, "batch_norm") /* scale and shift per channel (axis 1) */                  \
-  X(LAYER_NORM, "layer_norm") /* over the last axis */                                    \
-  X(LRN, "lrn")               /* local response normalisation across channels */          \
-  X(ACTIVATION, "activation") /* element by element, see cosrel_activation */             \
-  X(SOFTMAX, "softmax")       /* over one axis; the axis changes no cost */               \
-  X(MAX_POOL, "max_pool")     /* window */                                                \
-  X(AVERAGE_POOL, "average_pool") /* window */                                            \
-  X(GLOBAL_POOL, "global_pool") /* average over H and W, leaving 1 x 1 */                 \
-  X(ADD, "add")               /* two inputs, shapes equal or broadcast (NumPy rule) */    \
-  X(MUL, "mul")               /* as ADD */                                                \
-  X(CONCAT, "concat")         /* along `axis` */                                          \
-  X(SLICE, "slice")           /* `length` entries of `axis` from `begin` on */            \
-  X(RESIZE, "resize")         /* to `shape`'s H and W, nearest or bilinear */             \
-  X(PAD, "pad")               /* window.pad */                                            \
-  X(RESHAPE, "reshape")       /* to `shape`, same number of elements */                   \
-  X(FLATTEN, "flatten")       /* to [1, elements] */                                      \
-  X(TRANSPOSE, "transpose")   /* swaps axes: output axis i is input axis permutation[i] */ \
-  X(CHANNEL_SHUFFLE, "channel_shuffle") /* `groups` */                                    \
-  X(IDENTITY, "identity")     /* also dropout, which inference leaves out */
+#define COSREL_OP_MAP(X)                                                                                   \
+  X(INPUT, "input")                     /* no inputs; `shape` is given */                                  \
+  X(CONV, "conv")                       /* window, groups, channels, bias */                               \
+  X(DENSE, "dense")                     /* matrix product with weights on the last axis; channels, bias */ \
+  X(MATMUL, "matmul")                   /* product of two activations [..., m, k] x [..., k, n] */         \
+  X(BATCH_NORM, "batch_norm")           /* scale and shift per channel (axis 1) */                         \
+  X(LAYER_NORM, "layer_norm")           /* over the last axis */                                           \
+  X(LRN, "lrn")                         /* local response normalisation across channels */                 \
+  X(ACTIVATION, "activation")           /* element by element, see cosrel_activation */                    \
+  X(SOFTMAX, "softmax")                 /* over one axis; the axis changes no cost */                      \
+  X(MAX_POOL, "max_pool")               /* window */                                                       \
+  X(AVERAGE_POOL, "average_pool")       /* window */                                                       \
+  X(GLOBAL_POOL, "global_pool")         /* average over H and W, leaving 1 x 1 */                          \
+  X(ADD, "add")                         /* two inputs, shapes equal or broadcast (NumPy rule) */           \
+  X(MUL, "mul")                         /* as ADD */                                                       \
+  X(CONCAT, "concat")                   /* along `axis` */                                                 \
+  X(SLICE, "slice")                     /* `length` entries of `axis` from `begin` on */                   \
+  X(RESIZE, "resize")                   /* to `shape`'s H and W, nearest or bilinear */                    \
+  X(PAD, "pad")                         /* window.pad */                                                   \
+  X(RESHAPE, "reshape")                 /* to `shape`, same number of elements */                          \
+  X(FLATTEN, "flatten")                 /* to [1, elements] */                                             \
+  X(TRANSPOSE, "transpose")             /* swaps axes: output axis i is input axis permutation[i] */       \
+  X(CHANNEL_SHUFFLE, "channel_shuffle") /* `groups` */                                                     \
+  X(IDENTITY, "identity")               /* also dropout, which inference leaves out */
 
 typedef enum cosrel_op {
 #define X(name, text) COSREL_OP_##name,
   COSREL_OP_MAP(X)
 #undef X
-  COSREL_OP_COUNT
+      COSREL_OP_COUNT
 } cosrel_op;
 
 typedef enum cosrel_activation {
@@ -80,18 +80,18 @@ typedef struct cosrel_node {
   cosrel_op op;
   cosrel_activation activation;
   cosrel_window window;
-  uint32_t groups;   /* CONV, CHANNEL_SHUFFLE */
-  uint32_t channels; /* CONV, DENSE: of the output */
-  bool bias;         /* CONV, DENSE */
-  uint32_t axis;     /* CONCAT, SLICE, SOFTMAX */
+  uint32_t groups;                       /* CONV, CHANNEL_SHUFFLE */
+  uint32_t channels;                     /* CONV, DENSE: of the output */
+  bool bias;                             /* CONV, DENSE */
+  uint32_t axis;                         /* CONCAT, SLICE, SOFTMAX */
   uint32_t begin, length;                /* SLICE */
   uint32_t permutation[COSREL_RANK_MAX]; /* TRANSPOSE */
   bool output;                           /* wanted by the caller even if another node reads it too */
   cosrel_shape shape;                    /* of the output; given for INPUT, RESIZE, RESHAPE, else inferred */
   /* Filled by cosrel_graph_add: */
   uint32_t first_input, n_inputs; /* in graph->inputs */
-  uint64_t parameters;            /* trainable ones, as papers count them: batch norm has scale and shift, no statistics */
-  uint64_t macs;                  /* of CONV, DENSE and MATMUL; 0 for all else, bias additions not counted */
+  uint64_t parameters; /* trainable ones, as papers count them: batch norm has scale and shift, no statistics */
+  uint64_t macs;       /* of CONV, DENSE and MATMUL; 0 for all else, bias additions not counted */
 } cosrel_node;
 
 typedef struct cosrel_graph {

@@ -13,14 +13,16 @@ void cosrel_zoo_googlenet(cosrel_graph *graph, uint32_t side);
 void cosrel_zoo_inception_v3(cosrel_graph *graph, uint32_t side);
 void cosrel_zoo_deeplabv3_plus_mobilenet(cosrel_graph *graph, uint32_t side);
 
-/* A name made of parts, usable within the expression that calls it: f(graph, cosrel_zoo_label("%s.conv", block).text). */
+/* A name made of parts, usable within the expression that calls it: f(graph, cosrel_zoo_label("%s.conv", block).text).
+ */
 typedef struct cosrel_zoo_name {
   char text[2 * COSREL_NAME_MAX]; /* longer than a name may be, so that a cut one fails and is not mistaken */
 } cosrel_zoo_name;
 #if defined(__GNUC__)
 __attribute__((format(printf, 1, 2)))
 #endif
-cosrel_zoo_name cosrel_zoo_label(const char *format, ...);
+cosrel_zoo_name
+cosrel_zoo_label(const char *format, ...);
 
 /* Global pool, flatten, (dropout), dense with bias: how most classifiers end. */
 int32_t cosrel_zoo_classifier(cosrel_graph *graph, int32_t x, uint32_t classes);

@@ -7,8 +7,12 @@
 
 static int32_t conv(cosrel_graph *graph, int32_t x, const char *name, uint32_t channels, uint32_t kernel,
                     uint32_t dilation) {
-  cosrel_conv conv = {.channels = channels, .kernel = kernel, .dilation = dilation, .pad = kernel / 2 * dilation,
-                      .batch_norm = true, .activation = COSREL_RELU};
+  cosrel_conv conv = {.channels = channels,
+                      .kernel = kernel,
+                      .dilation = dilation,
+                      .pad = kernel / 2 * dilation,
+                      .batch_norm = true,
+                      .activation = COSREL_RELU};
   return cosrel_graph_conv(graph, x, name, &conv);
 }
 
@@ -25,14 +29,16 @@ static int32_t backbone(cosrel_graph *graph, int32_t x, int32_t *low) {
     uint32_t expand, channels, repeats, stride, dilation;
   } stages[] = {{1, 16, 1, 1, 1}, {6, 24, 2, 2, 1},  {6, 32, 3, 2, 1}, {6, 64, 4, 2, 1},
                 {6, 96, 3, 1, 1}, {6, 160, 3, 1, 1}, {6, 320, 1, 1, 2}};
-  cosrel_conv stem = {.channels = 32, .kernel = 3, .stride = 2, .pad = 1, .batch_norm = true,
-                      .activation = COSREL_RELU6};
+  cosrel_conv stem = {
+      .channels = 32, .kernel = 3, .stride = 2, .pad = 1, .batch_norm = true, .activation = COSREL_RELU6};
   x = cosrel_graph_conv(graph, x, "stem", &stem);
   int index = 1;
   for (size_t s = 0; s < sizeof stages / sizeof stages[0]; s++) {
     for (uint32_t r = 0; r < stages[s].repeats; r++) {
-      cosrel_zoo_bottleneck block = {.channels = stages[s].channels, .expand = stages[s].expand,
-                                     .stride = r == 0 ? stages[s].stride : 1, .dilation = stages[s].dilation,
+      cosrel_zoo_bottleneck block = {.channels = stages[s].channels,
+                                     .expand = stages[s].expand,
+                                     .stride = r == 0 ? stages[s].stride : 1,
+                                     .dilation = stages[s].dilation,
                                      .pad_first = true};
       x = cosrel_zoo_inverted_residual(graph, x, cosrel_zoo_label("block%d", index++).text, &block);
     }

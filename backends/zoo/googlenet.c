@@ -5,8 +5,8 @@
 #include "backends/zoo/build.h"
 
 static int32_t conv(cosrel_graph *graph, int32_t x, const char *name, uint32_t channels, uint32_t kernel) {
-  cosrel_conv conv = {.channels = channels, .kernel = kernel, .pad = kernel / 2, .batch_norm = true,
-                      .activation = COSREL_RELU};
+  cosrel_conv conv = {
+      .channels = channels, .kernel = kernel, .pad = kernel / 2, .batch_norm = true, .activation = COSREL_RELU};
   return cosrel_graph_conv(graph, x, name, &conv);
 }
 
@@ -18,8 +18,8 @@ static int32_t inception(cosrel_graph *graph, int32_t x, const char *block, cons
   branches[1] = conv(graph, branches[1], cosrel_zoo_label("%s.branch2.conv", block).text, widths[2], 3);
   branches[2] = conv(graph, x, cosrel_zoo_label("%s.branch3.reduce", block).text, widths[3], 1);
   branches[2] = conv(graph, branches[2], cosrel_zoo_label("%s.branch3.conv", block).text, widths[4], 3);
-  branches[3] = cosrel_graph_pool(graph, x, cosrel_zoo_label("%s.branch4.pool", block).text, COSREL_OP_MAX_POOL, 3, 1,
-                                  1, true);
+  branches[3] =
+      cosrel_graph_pool(graph, x, cosrel_zoo_label("%s.branch4.pool", block).text, COSREL_OP_MAX_POOL, 3, 1, 1, true);
   branches[3] = conv(graph, branches[3], cosrel_zoo_label("%s.branch4.project", block).text, widths[5], 1);
   return cosrel_graph_concat(graph, branches, 4, cosrel_zoo_label("%s.concat", block).text);
 }
@@ -36,8 +36,8 @@ void cosrel_zoo_googlenet(cosrel_graph *graph, uint32_t side) {
       {"inception4e", {256, 160, 320, 32, 128, 128}, 2}, {"inception5a", {256, 160, 320, 32, 128, 128}, 0},
       {"inception5b", {384, 192, 384, 48, 128, 128}, 0},
   };
-  cosrel_conv stem = {.channels = 64, .kernel = 7, .stride = 2, .pad = 3, .batch_norm = true,
-                      .activation = COSREL_RELU};
+  cosrel_conv stem = {
+      .channels = 64, .kernel = 7, .stride = 2, .pad = 3, .batch_norm = true, .activation = COSREL_RELU};
   int32_t x = cosrel_graph_input(graph, "image", 3, side, side);
   x = cosrel_graph_conv(graph, x, "conv1", &stem);
   x = cosrel_graph_pool(graph, x, "maxpool1", COSREL_OP_MAX_POOL, 3, 2, 0, true);

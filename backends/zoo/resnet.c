@@ -34,8 +34,8 @@ static int32_t bottleneck(cosrel_graph *graph, int32_t x, const char *block, uin
 
 static void resnet(cosrel_graph *graph, uint32_t side, const int repeats[4],
                    int32_t (*block)(cosrel_graph *, int32_t, const char *, uint32_t, uint32_t)) {
-  cosrel_conv stem = {.channels = 64, .kernel = 7, .stride = 2, .pad = 3, .batch_norm = true,
-                      .activation = COSREL_RELU};
+  cosrel_conv stem = {
+      .channels = 64, .kernel = 7, .stride = 2, .pad = 3, .batch_norm = true, .activation = COSREL_RELU};
   int32_t x = cosrel_graph_input(graph, "image", 3, side, side);
   x = cosrel_graph_conv(graph, x, "conv1", &stem);
   x = cosrel_graph_pool(graph, x, "maxpool", COSREL_OP_MAX_POOL, 3, 2, 1, false);

@@ -17,8 +17,9 @@ static int32_t fire(cosrel_graph *graph, int32_t x, int index, uint32_t squeeze,
 
 void cosrel_zoo_squeezenet1_1(cosrel_graph *graph, uint32_t side) {
   int32_t x = cosrel_graph_input(graph, "image", 3, side, side);
-  x = cosrel_graph_conv(graph, x, "conv1",
-                        &(cosrel_conv){.channels = 64, .kernel = 3, .stride = 2, .bias = true, .activation = COSREL_RELU});
+  x = cosrel_graph_conv(
+      graph, x, "conv1",
+      &(cosrel_conv){.channels = 64, .kernel = 3, .stride = 2, .bias = true, .activation = COSREL_RELU});
   x = cosrel_graph_pool(graph, x, "pool1", COSREL_OP_MAX_POOL, 3, 2, 0, true);
   x = fire(graph, x, 2, 16, 64);
   x = fire(graph, x, 3, 16, 64);

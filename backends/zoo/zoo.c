@@ -25,9 +25,9 @@ static const cosrel_zoo_entry table[] = {
      TORCHVISION},
     {"inception_v3", "Inception-v3", cosrel_zoo_inception_v3, 224, 299, 5.713e9, 23.9e6,
      "torchvision _ops (multiply-accumulates at 299); parameters: Qualcomm AI Hub (23.9M, without the auxiliary head)"},
-    /* No MACs are published for AI Hub's graph itself. VainF publishes 17.0 G for a decoder with one 3x3 convolution; AI Hub's has a second of 256 x 256 x 9 on
-     * 129 x 129 positions, 9.815 G. All else is the same, but for expansions that also work on the padded border (ours,
-     * 0.13 G more). */
+    /* No MACs are published for AI Hub's graph itself. VainF publishes 17.0 G for a decoder with one 3x3 convolution;
+     * AI Hub's has a second of 256 x 256 x 9 on 129 x 129 positions, 9.815 G. All else is the same, but for expansions
+     * that also work on the padded border (ours, 0.13 G more). */
     {"deeplabv3_plus_mobilenet", "DeepLabV3+ with MobileNetV2, output stride 16", cosrel_zoo_deeplabv3_plus_mobilenet,
      513, 513, 17.0e9 + 9.815e9, 5.80e6,
      "VainF/DeepLabV3Plus-Pytorch (17.0 G) and the decoder's second convolution; parameters: Qualcomm AI Hub (5.80M)"},
