@@ -3,4 +3,6 @@
 #ifndef COSREL_EXPERIMENTS_COMMANDS_H
 #define COSREL_EXPERIMENTS_COMMANDS_H
 
+int cosrel_cmd_inspect(int argc, char **argv);
+
 #endif

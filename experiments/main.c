@@ -8,6 +8,7 @@ static const struct {
   const char *name, *summary;
   int (*run)(int argc, char **argv);
 } commands[] = {
+    {"inspect", "shows a model as units", cosrel_cmd_inspect},
     {NULL, NULL, NULL},
 };
 
