@@ -18,7 +18,7 @@ static const cosrel_usage usage = {
     .about =
         "Shows a model as units: kind, inputs, multiply-accumulates (MACs), weights and bytes of output (fp32).\n"
         "NAME@SIDE is the network for inputs of another size. 'zoo:' alone lists the built-in networks.",
-    .example = "cosrel inspect zoo:mobilenet_v2 --profile traces/profiles/sd865.json",
+    .example = "cosrel inspect zoo:mobilenet_v2 --profile traces/profiles/snapdragon865.json",
     .operands_max = 1,
 };
 

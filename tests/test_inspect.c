@@ -1,0 +1,165 @@
+/* cosrel inspect as a user runs it: what it prints, and one line with exit status 2 for what it cannot do. Runs the
+ * program named by $COSREL, build/cosrel without it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+
+#include "backends/zoo/zoo.h"
+#include "traces/profile_file.h"
+
+#define OUTPUT_MAX (1 << 18)
+
+/* Runs `cosrel inspect ARGUMENTS`, stderr joined to stdout; returns the exit status. */
+static int run(const char *arguments, char *output) {
+  const char *program = getenv("COSREL");
+  char line[512];
+  snprintf(line, sizeof line, "%s inspect %s 2>&1", program != NULL ? program : "build/cosrel", arguments);
+  FILE *pipe = popen(line, "r");
+  assert_non_null(pipe);
+  size_t size = fread(output, 1, OUTPUT_MAX - 1, pipe);
+  output[size] = '\0';
+  int status = pclose(pipe);
+  assert_true(WIFEXITED(status));
+  return WEXITSTATUS(status);
+}
+
+static void expect(const char *arguments, int status, const char *part) {
+  char *output = malloc(OUTPUT_MAX);
+  assert_non_null(output);
+  int got = run(arguments, output);
+  if (got != status || strstr(output, part) == NULL) {
+    fail_msg("inspect %s: exit status %d, expected %d and '%s' in: %.400s", arguments, got, status, part, output);
+  }
+  if (status == 2) {
+    const char *newline = strchr(output, '\n');
+    assert_true(newline != NULL && newline[1] == '\0'); /* exactly one line */
+  }
+  free(output);
+}
+
+static void it_prints_units_and_the_zoo(void **state) {
+  (void)state;
+  expect("", 0, "Example:");
+  expect("--help", 0, "Usage: cosrel inspect");
+  expect("zoo:", 0, "deeplabv3_plus_mobilenet     513");
+  expect("zoo:googlenet", 0, "inception3a.branch4.project");
+  expect("zoo:resnet18", 0, "1814073344    11689512"); /* the totals */
+}
+
+static void bad_requests_give_one_line(void **state) {
+  (void)state;
+  expect("zoo:resnet19", 2, "zoo:resnet19: expected one of squeezenet1_1, mobilenet_v1");
+  expect("zoo:resnet18@9", 2, "expected a side of 16 to 4096");
+  expect("model.onnx", 2, "model.onnx: reading ONNX files is not built in yet");
+  expect("--json", 2, "expected a model");
+  expect("zoo:resnet18 --colour", 2, "--colour");
+  expect("zoo:resnet18 zoo:resnet50", 2, "unexpected argument");
+  expect("zoo:resnet18 --profile /nonexistent.json", 2, "/nonexistent.json");
+}
+
+static void json_agrees_with_the_library(void **state) {
+  (void)state;
+  char *output = malloc(OUTPUT_MAX);
+  cosrel_model model;
+  assert_non_null(output);
+  assert_int_equal(cosrel_zoo_model("inception_v3@299", &model, NULL), COSREL_OK);
+  assert_int_equal(run("zoo:inception_v3@299 --json", output), 0);
+  json_t *root = json_loads(output, JSON_REJECT_DUPLICATES, NULL);
+  assert_non_null(root);
+  assert_string_equal(json_string_value(json_object_get(root, "model")), "inception_v3@299");
+  const json_t *units = json_object_get(root, "units");
+  assert_int_equal(json_array_size(units), model.n_units);
+  uint64_t macs = 0;
+  for (uint32_t u = 0; u < model.n_units; u++) {
+    const json_t *unit = json_array_get(units, u);
+    assert_string_equal(json_string_value(json_object_get(unit, "name")), model.units[u].name);
+    assert_int_equal(json_integer_value(json_object_get(unit, "out_bytes_fp32")), 4 * model.units[u].out_elems);
+    assert_int_equal(json_array_size(json_object_get(unit, "inputs")), model.units[u].n_inputs);
+    macs += model.units[u].macs;
+  }
+  assert_int_equal(json_integer_value(json_object_get(root, "macs")), macs);
+  json_decref(root);
+  cosrel_model_clear(&model);
+  free(output);
+}
+
+/* A profile of two processors, the second of which runs int8 convolutions and nothing else. */
+static void write_profile(const char *path) {
+  cosrel_profile profile = {.name = "test", .n_processors = 2, .n_models = 1, .n_sources = 1};
+  cosrel_error error = {""};
+  strcpy(profile.processors[0].name, "cpu");
+  strcpy(profile.processors[1].name, "dsp");
+  for (int p = 0; p < 2; p++) {
+    profile.processors[p].n_points = 1;
+    profile.processors[p].points[0] = (cosrel_point){.frequency_mhz = 1000, .speed = 1, .busy_w = 1, .idle_w = 0.1};
+  }
+  profile.sources = calloc(1, sizeof *profile.sources);
+  profile.models = calloc(1, sizeof *profile.models);
+  assert_non_null(profile.sources);
+  assert_non_null(profile.models);
+  strcpy(profile.sources[0], "a test");
+  cosrel_profile_model *pm = &profile.models[0];
+  assert_int_equal(cosrel_zoo_model("resnet18", &pm->model, &error), COSREL_OK);
+  pm->costs = calloc(pm->model.n_units * 2 * COSREL_PRECISION_COUNT, sizeof *pm->costs);
+  assert_non_null(pm->costs);
+  for (uint32_t u = 0; u < pm->model.n_units; u++) {
+    for (uint32_t p = 0; p < 2; p++) {
+      for (int precision = 0; precision < COSREL_PRECISION_COUNT; precision++) {
+        bool supported =
+            p == 0 ? precision == COSREL_FP32 : precision == COSREL_INT8 && pm->model.units[u].kind == COSREL_KIND_CONV;
+        *cosrel_profile_cost(&profile, 0, u, p, (cosrel_precision)precision) =
+            (cosrel_cost){.mean_ns = supported ? 1e5 : -1};
+      }
+    }
+  }
+  if (cosrel_profile_write(path, &profile, &error) != COSREL_OK) fail_msg("%s", error.text);
+  cosrel_profile_clear(&profile);
+}
+
+static void a_profile_tells_who_runs_what(void **state) {
+  (void)state;
+  char path[] = "/tmp/cosrel_inspect_XXXXXX", arguments[128];
+  char *output = malloc(OUTPUT_MAX);
+  assert_non_null(output);
+  int file = mkstemp(path);
+  assert_true(file >= 0);
+  close(file);
+  write_profile(path);
+  snprintf(arguments, sizeof arguments, "zoo:resnet18 --profile %s --json", path);
+  assert_int_equal(run(arguments, output), 0);
+  json_t *root = json_loads(output, 0, NULL);
+  assert_non_null(root);
+  const json_t *units = json_object_get(root, "units");
+  for (size_t u = 0; u < json_array_size(units); u++) {
+    const json_t *unit = json_array_get(units, u), *processors = json_object_get(unit, "processors");
+    bool conv = strcmp(json_string_value(json_object_get(unit, "kind")), "conv") == 0;
+    assert_int_equal(json_array_size(json_object_get(processors, "cpu")), 1);
+    assert_int_equal(json_array_size(json_object_get(processors, "dsp")), conv ? 1 : 0);
+  }
+  json_decref(root);
+  snprintf(arguments, sizeof arguments, "zoo:resnet18 --profile %s", path);
+  expect(arguments, 0, "cpu fp32  dsp int8\n");
+  snprintf(arguments, sizeof arguments, "zoo:resnet50 --profile %s", path);
+  expect(arguments, 2, "models: expected one named resnet50");
+  unlink(path);
+  free(output);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(it_prints_units_and_the_zoo),
+      cmocka_unit_test(bad_requests_give_one_line),
+      cmocka_unit_test(json_agrees_with_the_library),
+      cmocka_unit_test(a_profile_tells_who_runs_what),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
