@@ -1,0 +1,29 @@
+/* pf: proportional fair. The request whose end adds most to the sum of log rates per ns: least (recent rate x time to its end).
+ *
+ * The rule of cellular schedulers (Kelly, Maulloo and Tan, J. Oper. Res. Soc. 49, 1998; Tse's proportional fair), d log rate =
+ * 1 / rate, over the rates of the last second. Aims at G, so at closed loops; it looks at no deadline. Waits like `eft`, runs to
+ * the end. */
+#include "sched/policies/common.h"
+
+static double log_rate_gain(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h,
+                            uint32_t p, double finish) {
+  (void)c, (void)p;
+  return -(cosrel_recent_rate(state, heads->stream[h]) + 1e-3) * finish;
+}
+
+static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_state *state) {
+  (void)self;
+  cosrel_heads heads;
+  cosrel_heads_read(c, state, &heads);
+  return cosrel_heads_place(c, state, &heads, log_rate_gain);
+}
+
+const cosrel_policy_ops cosrel_policy_pf = {
+    .struct_size = sizeof(cosrel_policy_ops),
+    .name = "pf",
+    .summary = "least recent rate x time to end first: proportional fairness, with waiting",
+    .create = cosrel_stateless_create,
+    .reset = cosrel_stateless_nothing,
+    .decide = decide,
+    .destroy = cosrel_stateless_nothing,
+};

@@ -1,0 +1,219 @@
+/* What every policy must keep to, checked from outside on whole runs: each unit exactly once, dependencies kept, one segment
+ * at a time per processor, legal choices only, nothing allocated in decide, the same run for the same seed, every arrival
+ * completed or dropped. Include it in one file of a test program, after <cmocka.h>. */
+#ifndef COSREL_TESTS_CONTRACT_H
+#define COSREL_TESTS_CONTRACT_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/sim/sim.h"
+#include "sched/engine.h"
+#include "tests/fixtures.h"
+
+/* Counts allocations while contract_counting is set, by standing in front of glibc's allocator. Sanitizers stand there
+ * themselves; under them, and on other C libraries, the count stays 0. */
+static volatile bool contract_counting;
+static volatile uint64_t contract_allocations;
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define CONTRACT_NO_COUNT
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+#define CONTRACT_NO_COUNT
+#endif
+
+#ifndef CONTRACT_NO_COUNT
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *block, size_t size);
+void *malloc(size_t size);
+void *calloc(size_t count, size_t size);
+void *realloc(void *block, size_t size);
+void *malloc(size_t size) {
+  if (contract_counting) contract_allocations = contract_allocations + 1;
+  return __libc_malloc(size);
+}
+void *calloc(size_t count, size_t size) {
+  if (contract_counting) contract_allocations = contract_allocations + 1;
+  return __libc_calloc(count, size);
+}
+void *realloc(void *block, size_t size) {
+  if (contract_counting) contract_allocations = contract_allocations + 1;
+  return __libc_realloc(block, size);
+}
+#endif
+
+enum { CONTRACT_REQUESTS = 4096, CONTRACT_UNITS = 64 };
+
+/* One run as seen by a sink. */
+typedef struct contract_record {
+  const cosrel_case *c;
+  cosrel_time ended[COSREL_STREAMS_MAX][CONTRACT_REQUESTS][CONTRACT_UNITS]; /* of each unit, plus 1; 0: not yet */
+  uint8_t outcome[COSREL_STREAMS_MAX][CONTRACT_REQUESTS];                   /* 1 completed, 2 dropped */
+  cosrel_time idle_since[COSREL_PROCESSORS_MAX];
+  cosrel_time busy[COSREL_PROCESSORS_MAX];
+  uint64_t arrived, ended_requests, segments, hash;
+} contract_record;
+
+static inline void contract_hash(contract_record *record, uint64_t word) {
+  record->hash = cosrel_rng_key(record->hash, word);
+}
+
+static void contract_on_arrival(void *self, const cosrel_case *c, const cosrel_state *state, uint32_t stream) {
+  (void)c, (void)stream;
+  contract_record *record = self;
+  record->arrived++;
+  contract_hash(record, (uint64_t)state->now);
+}
+
+static void contract_on_decision(void *self, const cosrel_case *c, const cosrel_state *state,
+                                 const cosrel_candidate *choice) {
+  contract_record *record = self;
+  assert_true(cosrel_candidate_legal(c, state, choice));
+  contract_hash(record, choice->action);
+  if (choice->action == COSREL_RUN)
+    contract_hash(record, (uint64_t)choice->processor << 48 | (uint64_t)choice->slot << 32 |
+                              (uint64_t)choice->begin << 16 | choice->end);
+}
+
+static void contract_on_segment(void *self, const cosrel_case *c, const cosrel_state *state,
+                                const cosrel_segment *segment) {
+  (void)state;
+  contract_record *record = self;
+  const cosrel_stream_case *sc = &c->streams[segment->stream];
+  assert_true(segment->begin < segment->end && segment->end <= sc->n_units);
+  assert_true(segment->end <= sc->limit[segment->processor][segment->begin]);
+  assert_true(segment->started >= record->idle_since[segment->processor]); /* no overlap */
+  assert_true(segment->ended >= segment->started);
+  record->idle_since[segment->processor] = segment->ended;
+  record->busy[segment->processor] += segment->ended - segment->started;
+  assert_true(segment->sequence < CONTRACT_REQUESTS);
+  cosrel_time *ended = record->ended[segment->stream][segment->sequence];
+  for (uint32_t u = segment->begin; u < segment->end; u++) {
+    assert_int_equal(ended[u], 0); /* never twice */
+    for (uint32_t i = sc->pred_first[u]; i < sc->pred_first[u + 1]; i++) {
+      uint32_t t = sc->preds[i];
+      if (t == 0 || (t - 1 >= segment->begin && t - 1 < u)) continue;
+      assert_true(ended[t - 1] != 0 && ended[t - 1] - 1 <= segment->started); /* what it reads was there */
+    }
+  }
+  for (uint32_t u = segment->begin; u < segment->end; u++) ended[u] = segment->ended + 1;
+  record->segments++;
+  contract_hash(record, (uint64_t)segment->ended);
+}
+
+static void contract_on_outcome(void *self, const cosrel_case *c, const cosrel_state *state,
+                                const cosrel_outcome *outcome) {
+  (void)state;
+  contract_record *record = self;
+  assert_true(outcome->sequence < CONTRACT_REQUESTS);
+  assert_int_equal(record->outcome[outcome->stream][outcome->sequence], 0);
+  record->outcome[outcome->stream][outcome->sequence] = outcome->dropped ? 2 : 1;
+  record->ended_requests++;
+  if (!outcome->dropped)
+    for (uint32_t u = 0; u < c->streams[outcome->stream].n_units; u++)
+      assert_true(record->ended[outcome->stream][outcome->sequence][u] != 0);
+}
+
+/* One run; returns the hash of all that happened. */
+static inline uint64_t contract_run(const cosrel_case *c, const cosrel_policy *policy, uint64_t seed,
+                                    cosrel_time horizon) {
+  contract_record *record = fixture_alloc(1, sizeof *record);
+  record->c = c;
+  cosrel_sink sink = {.self = record, .arrival = contract_on_arrival, .decision = contract_on_decision,
+                      .segment = contract_on_segment, .outcome = contract_on_outcome};
+  cosrel_sim sim = {.noise = true};
+  cosrel_engine engine;
+  cosrel_error error = {""};
+  assert_int_equal(cosrel_engine_create(c, cosrel_sim_driver(&sim), &engine, &error), COSREL_OK);
+  engine.sinks = &sink;
+  cosrel_engine_reset(&engine, seed, horizon);
+  policy->ops->reset(policy->self);
+  uint64_t before = contract_allocations;
+  for (;;) {
+    cosrel_step step;
+    assert_int_equal(cosrel_engine_step(&engine, &step), COSREL_OK);
+    if (step == COSREL_STEP_DONE) break;
+    contract_counting = true;
+    cosrel_candidate choice = policy->ops->decide(policy->self, c, engine.state);
+    contract_counting = false;
+    if (!cosrel_candidate_legal(c, engine.state, &choice)) fail_msg("%s: a choice is not legal", policy->ops->name);
+    if (choice.action == COSREL_WAIT) { /* something must run: future arrivals are not known to it */
+      bool running = false;
+      for (uint32_t p = 0; p < c->n_processors; p++) running = running || !cosrel_processor_idle(engine.state, p);
+      if (!running) fail_msg("%s: waits for nothing", policy->ops->name);
+    }
+    assert_int_equal(cosrel_engine_decide(&engine, &choice), COSREL_OK);
+  }
+  if (contract_allocations != before) fail_msg("%s: allocates in decide", policy->ops->name);
+
+  uint64_t arrived = 0, ended = 0;
+  for (uint32_t s = 0; s < c->n_streams; s++) {
+    const cosrel_stream_state *stream = &engine.state->streams[s];
+    arrived += stream->arrived;
+    ended += stream->completed + stream->dropped;
+    assert_int_equal(stream->arrived, stream->completed + stream->dropped);
+  }
+  assert_int_equal(ended, record->ended_requests);
+  assert_int_equal(arrived, record->ended_requests);
+  assert_true(record->segments > 0);
+  for (uint32_t p = 0; p < c->n_processors; p++) assert_true(record->busy[p] <= engine.state->now);
+  uint64_t hash = record->hash;
+  cosrel_engine_destroy(&engine);
+  free(record);
+  return hash;
+}
+
+/* The whole contract for one policy on one case. `same` is another instance with the same configuration, or NULL. */
+static inline void contract_check(const cosrel_case *c, const cosrel_policy *policy, const cosrel_policy *same,
+                                  cosrel_time horizon) {
+  uint64_t first = contract_run(c, policy, 7, horizon);
+  contract_run(c, policy, 8, horizon);
+  uint64_t again = contract_run(c, policy, 7, horizon); /* reset forgets the past */
+  if (again != first) fail_msg("%s: another run for the same seed after reset", policy->ops->name);
+  if (same != NULL && contract_run(c, same, 7, horizon) != first)
+    fail_msg("%s: another run for the same seed by another instance", policy->ops->name);
+}
+
+/* The cases on which policies are checked; fixture_end each. They mix chains and branches, missing units, launches, hops,
+ * contention, noise, short queues, late drops, and loads from light to hopeless. */
+enum { CONTRACT_CASES = 6 };
+
+static inline void contract_case(fixture *f, int index) {
+  static const char *names[] = {"a", "b", "c", "d", "e", "f"};
+  static const struct {
+    uint32_t n_processors, n_streams, n_units;
+    bool branchy;
+    double launch_ms, latency_ms, kappa, rate_hz;
+    cosrel_arrivals_kind kind;
+  } how[CONTRACT_CASES] = {
+      {2, 2, 6, false, 0.05, 0.1, 0.5, 30, COSREL_ARRIVALS_CLOSED},
+      {3, 3, 16, true, 0.1, 0.2, 0.8, 90, COSREL_ARRIVALS_POISSON},
+      {3, 4, 12, true, 0.3, 1.0, 0.0, 40, COSREL_ARRIVALS_PERIODIC},
+      {1, 2, 5, true, 0.2, 0.0, 0.0, 60, COSREL_ARRIVALS_BURSTY},
+      {4, 5, 10, true, 0.0, 0.0, 1.0, 50, COSREL_ARRIVALS_CLOSED},
+      {3, 6, 20, false, 0.1, 0.3, 0.4, 15, COSREL_ARRIVALS_POISSON},
+  };
+  fixture_begin(f, how[index].n_processors);
+  f->profile.host = how[index].n_processors - 1;
+  for (uint32_t s = 0; s < how[index].n_streams; s++)
+    fixture_random_model(f, names[s], how[index].n_units + s, how[index].branchy && s != 1,
+                         cosrel_rng_key((uint64_t)index, s));
+  fixture_overheads(f, how[index].launch_ms, how[index].latency_ms);
+  fixture_disturb(f, how[index].kappa, 0.2);
+  for (uint32_t s = 0; s < how[index].n_streams; s++) {
+    cosrel_stream *stream = fixture_stream(f, names[s], how[index].kind, how[index].rate_hz);
+    stream->arrivals.jitter = 0.1;
+    stream->queue_limit = 1 + s % 4;
+    stream->drop = s % 2 ? COSREL_DROP_OLDEST : COSREL_DROP_NEWEST;
+    stream->drop_late = s % 3 == 1;
+    if (s % 2) stream->deadline = 30 * COSREL_MS;
+  }
+  fixture_compile(f);
+}
+
+#endif
