@@ -45,6 +45,7 @@ double cosrel_unit_weight(const cosrel_unit *unit, const cosrel_rates *rates, do
   double elements = (double)unit->in_elems + (double)unit->out_elems + (double)unit->weights;
   double compute = (double)unit->macs * rates->mac[unit->kind] * speed;
   double memory = elements * width * rates->byte[unit->kind];
-  if (beta) *beta = memory / (compute + memory + rates->overhead);
-  return fmax(compute, memory) + rates->overhead;
+  double weight = compute + memory + rates->overhead;
+  if (beta) *beta = memory / weight;
+  return weight;
 }

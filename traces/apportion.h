@@ -1,9 +1,11 @@
 /* How a measured whole-model time is shared out over the model's units.
  *
- * The weight of a unit is its roofline (Williams, Waterman, Patterson, CACM 52(4), 2009) plus a fixed overhead:
+ * The weight of a unit adds up computing, memory traffic and a fixed overhead:
  *
- *     weight = max(macs * mac[kind] * speed, bytes * byte[kind]) + overhead
+ *     weight = macs * mac[kind] * speed + bytes * byte[kind] + overhead
  *
+ * (The roofline of Williams, Waterman, Patterson, CACM 52(4), 2009, takes the larger of the first two. On the measured
+ * blocks that we have the sum is closer: mobile runtimes hide little of one behind the other.) Weights are
  * counted in multiply-accumulates of a plain convolution in fp32, so that it holds for every device of that sort;
  * weights are then scaled until they add up to what was measured. It does not know about caches, fusion across units or
  * kernels chosen by shape: traces/figures/README.md says how far off it is. */
@@ -27,7 +29,7 @@ cosrel_status cosrel_rates_read(const cosrel_csv *efficiency, const char *proces
                                 cosrel_error *error);
 
 /* The weight. `speed`: time of a MAC over that of one in fp32; `width`: bytes per element. *beta (may be NULL) gets the
- * memory-bound share, 0..1: the time of the bytes over that of MACs, bytes and overhead one after another. */
+ * share of memory traffic in it, 0..1. */
 double cosrel_unit_weight(const cosrel_unit *unit, const cosrel_rates *rates, double speed, double width, double *beta);
 
 #endif

@@ -277,12 +277,13 @@ static void fit_dsp(maker *m) {
           n, 1e-6 * sqrt(c00 * chi / (double)(n - 2))));
 
   const cosrel_model *model = &m->profile->models[k].model;
-  double depthwise = 0, rest = 0;
+  double *rate = &m->rates[DSP].mac[COSREL_KIND_DEPTHWISE], macs = 0, rest = 0;
   for (uint32_t u = 0; u < model->n_units; ++u)
-    *(model->units[u].kind == COSREL_KIND_DEPTHWISE ? &depthwise : &rest) +=
-        unit_weight(m, &model->units[u], DSP, COSREL_INT8, NULL);
+    if (model->units[u].kind == COSREL_KIND_DEPTHWISE) macs += (double)model->units[u].macs;
+  macs *= m->speed[DSP][COSREL_INT8];
+  rest = model_weight(m, k, DSP, COSREL_INT8) - macs * *rate;
   double due = (row_ns(m, row) - offset - model->n_units * m->overhead_ns[DSP]) / slope;
-  if (due - rest > depthwise) m->rates[DSP].mac[COSREL_KIND_DEPTHWISE] *= (due - rest) / depthwise;
+  if (due - rest > macs * *rate) *rate = (due - rest) / macs;
 }
 
 /* Threads: the `cpu` is four big cores, and some figures are for one thread. */
@@ -327,14 +328,14 @@ static void choose_scales(maker *m) {
         if (row >= 0) {
           const char *published = cosrel_csv_cell(&m->f.models, (uint32_t)row, "as_published");
           uint16_t source =
-              source_of(m, "whole model %.10g ms (%s, %s), %s; apportioned by roofline weights", row_ns(m, row) * 1e-6,
+              source_of(m, "whole model %.10g ms (%s, %s), %s; shared out by unit weights", row_ns(m, row) * 1e-6,
                         cosrel_csv_cell(&m->f.models, (uint32_t)row, "runtime"), published, row_source(m, row));
           set_scale(m, k, p, f, row_ns(m, row), COSREL_TAG_APPORTIONED, source);
         } else if (p == CPU && f != COSREL_INT8 && (row = find_row(m, "one-thread", model_names[k], p, f)) >= 0) {
           uint16_t source =
               source_of(m,
                         "whole model %.10g ms with one thread, %s; divided by %.2f, the median speed-up of "
-                        "four threads on a Snapdragon 855; apportioned by roofline weights",
+                        "four threads on a Snapdragon 855; shared out by unit weights",
                         row_ns(m, row) * 1e-6, row_source(m, row), speedup);
           set_scale(m, k, p, f, row_ns(m, row) / speedup, COSREL_TAG_FITTED, source);
         }
@@ -480,7 +481,7 @@ static double mean_share(const maker *m, int k, int p, int precision, double exp
   return weighted / sum;
 }
 
-/* Slowdown is 1 + kappa * beta * beta. The roofline counts every byte once; caches miss, so shares of compulsory
+/* Slowdown is 1 + kappa * beta * beta. A weight counts every byte once; caches miss, so shares of compulsory
  * traffic understate beta, and kappa fitted to them would slow two memory-bound units down tenfold. So beta =
  * share^exponent, and two figures fix the two unknowns of the gpu beside the cpu: units bound by nothing but memory
  * (beta = 1) see the measured 95th percentile, Inception-v3, whose layers were timed, the measured median. The cpu
@@ -520,7 +521,7 @@ static void add_contention(maker *m) {
           cpu_median, gpu_median, gpu_high));
   source_of(
       m,
-      "beta: share of memory traffic in the roofline of the unit to the power %.3f, fitted together with kappa; the "
+      "beta: share of memory traffic in the weight of the unit to the power %.3f, fitted together with kappa; the "
       "dsp takes the cpu's rates",
       exponent);
 }
