@@ -15,7 +15,7 @@
 #define COSREL_SOURCES_MAX 256
 #define COSREL_SOURCE_MAX 400 /* bytes of a source line, NUL included */
 
-/* How a value came to be (DESIGN: profiles that are not invented). */
+/* How a value came to be. */
 #define COSREL_TAG_MAP(X) X(MEASURED, "measured") X(APPORTIONED, "apportioned") X(FITTED, "fitted") X(ASSUMED, "assumed")
 typedef enum cosrel_tag {
 #define X(name, text) COSREL_TAG_##name,
