@@ -1,0 +1,64 @@
+#include "experiments/result_json.h"
+
+#include <math.h>
+#include <stdio.h>
+
+json_t *cosrel_json_real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+/* Figures that are never negative use a negative value for "not defined". */
+static json_t *defined(double x) { return x < 0 ? json_null() : cosrel_json_real(x); }
+
+static json_t *count(uint64_t n) { return json_integer((json_int_t)n); }
+
+static json_t *stream_json(const char *model, const cosrel_stream_result *s) {
+  return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o}}", "model", model, "arrived", count(s->arrived),
+                   "completed", count(s->completed), "dropped", count(s->dropped), "missed", count(s->missed), "rate_hz",
+                   cosrel_json_real(s->rate_hz), "latency_ms", "mean", cosrel_json_real(s->latency_mean_ms), "p50",
+                   cosrel_json_real(s->latency_p50_ms), "p95", cosrel_json_real(s->latency_p95_ms), "p99",
+                   cosrel_json_real(s->latency_p99_ms));
+}
+
+json_t *cosrel_cell_json(const cosrel_cell *cell) {
+  const cosrel_case *c = cell->c;
+  const cosrel_result *r = &cell->result;
+  json_t *root = json_object(), *streams = json_array();
+  int bad = root == NULL || streams == NULL;
+  bad |= json_object_set_new(root, "policy", json_string(cell->policy));
+  bad |= json_object_set_new(root, "profile", json_string(c->profile->name));
+  bad |= json_object_set_new(root, "workload", json_string(c->workload->name));
+  bad |= json_object_set_new(root, "arrivals", json_string(cosrel_case_arrivals_name(c)));
+  bad |= json_object_set_new(root, "load", cosrel_json_real(cosrel_case_load(c)));
+  bad |= json_object_set_new(root, "seed", count(cell->seed));
+  bad |= json_object_set_new(root, "duration_s", cosrel_json_real(r->duration_s));
+  bad |= json_object_set_new(root, "stp", cosrel_json_real(r->stp));
+  bad |= json_object_set_new(root, "antt", cosrel_json_real(r->antt));
+  bad |= json_object_set_new(root, "g", cosrel_json_real(r->g));
+  bad |= json_object_set_new(root, "fairness", cosrel_json_real(r->fairness));
+  bad |= json_object_set_new(root, "u", cosrel_json_real(r->u));
+  bad |= json_object_set_new(root, "energy_mj_per_inference", defined(r->energy_mj_per_inference));
+  bad |= json_object_set_new(root, "energy_ratio", defined(r->energy_ratio));
+  bad |= json_object_set_new(root, "power_w", cosrel_json_real(r->power_w));
+  bad |= json_object_set_new(root, "decisions", count(r->decisions));
+  bad |= json_object_set_new(root, "bound_share", defined(r->bound_share));
+  bad |= json_object_set_new(root, "goodput_hz", cosrel_json_real(r->goodput_hz));
+  bad |= json_object_set_new(root, "p95_ntt", cosrel_json_real(r->p95_ntt));
+  if (cell->timed)
+    bad |= json_object_set_new(root, "decision_ns",
+                               json_pack("{s:o, s:o}", "p50", cosrel_json_real(cell->decide_p50_ns), "p99",
+                                         cosrel_json_real(cell->decide_p99_ns)));
+  for (uint32_t s = 0; s < r->n_streams; s++)
+    bad |= json_array_append_new(streams, stream_json(c->workload->streams[s].model, &r->streams[s]));
+  bad |= json_object_set_new(root, "streams", streams);
+  if (!bad) return root;
+  json_decref(root);
+  return NULL;
+}
+
+cosrel_status cosrel_json_print(json_t *root, cosrel_error *error) {
+  if (root == NULL) return cosrel_fail(error, COSREL_NOMEM, "no memory for the JSON document");
+  int bad = json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+  json_decref(root);
+  bad |= putchar('\n') == EOF;
+  bad |= fflush(stdout);
+  return bad ? cosrel_fail(error, COSREL_IO, "stdout: cannot write the JSON document") : COSREL_OK;
+}

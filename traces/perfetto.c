@@ -1,0 +1,160 @@
+/* Trace Event Format: "X" slices, "b"/"e" spans, "C" counters, "M" names; times in microseconds. */
+#include "traces/perfetto.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "traces/event_stream.h"
+
+enum { PROCESSORS = 1, STREAMS = 2, DEVICE = 3 }; /* pids */
+
+struct cosrel_perfetto {
+  cosrel_sink sink;
+  cosrel_event_stream out;
+  cosrel_time power_since; /* power over [power_since, now) follows from the energy at both ends */
+  double energy_mj;
+};
+
+/* Nanoseconds as microseconds without rounding. */
+static void put_us(FILE *f, const char *key, cosrel_time t) {
+  fprintf(f, ",\"%s\":%" PRId64 ".%03" PRId64, key, t / 1000, t % 1000);
+}
+
+static void put_name(cosrel_perfetto *p, const char *what, int pid, uint32_t tid, const char *name) {
+  FILE *f = cosrel_event_stream_next(&p->out);
+  fprintf(f, "{\"ph\":\"M\",\"name\":\"%s\",\"pid\":%d,\"tid\":%" PRIu32 ",\"args\":{\"name\":", what, pid, tid);
+  cosrel_json_put_text(&p->out.json, name);
+  fputs("}}", f);
+}
+
+/* A counter's name is "<what>" or "<what> <whose>"; its unit is the series. */
+static void put_counter(cosrel_perfetto *p, int pid, const char *what, const char *whose, cosrel_time t,
+                        const char *unit, double value) {
+  FILE *f = cosrel_event_stream_next(&p->out);
+  char name[COSREL_NAME_MAX + 32];
+  snprintf(name, sizeof name, "%s%s%s", what, whose[0] != '\0' ? " " : "", whose);
+  fprintf(f, "{\"ph\":\"C\",\"pid\":%d,\"name\":", pid);
+  cosrel_json_put_text(&p->out.json, name);
+  put_us(f, "ts", t);
+  fprintf(f, ",\"args\":{\"%s\":%.6g}}", unit, value);
+}
+
+static void put_slice(cosrel_perfetto *p, const char *name, uint32_t processor, cosrel_time start, cosrel_time length) {
+  if (length <= 0) return;
+  FILE *f = cosrel_event_stream_next(&p->out);
+  fprintf(f, "{\"ph\":\"X\",\"name\":\"%s\",\"pid\":%d,\"tid\":%" PRIu32, name, PROCESSORS, processor + 1);
+  put_us(f, "ts", start);
+  put_us(f, "dur", length);
+  fputc('}', f);
+}
+
+static void put_power(cosrel_perfetto *p, const cosrel_state *state) {
+  if (state->now <= p->power_since) return;
+  double watts = (state->energy_mj - p->energy_mj) * 1e-3 / cosrel_time_s(state->now - p->power_since);
+  put_counter(p, DEVICE, "power", "", p->power_since, "W", watts);
+  put_counter(p, DEVICE, "energy", "", state->now, "mJ", state->energy_mj);
+  p->power_since = state->now;
+  p->energy_mj = state->energy_mj;
+}
+
+static void put_queue(cosrel_perfetto *p, const cosrel_case *c, const cosrel_state *state, uint32_t stream) {
+  put_counter(p, STREAMS, "outstanding", c->workload->streams[stream].name, state->now, "requests",
+              state->streams[stream].n_live);
+}
+
+static void on_arrival(void *self, const cosrel_case *c, const cosrel_state *state, uint32_t stream) {
+  put_power(self, state);
+  put_queue(self, c, state, stream);
+}
+
+static void on_decision(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *choice) {
+  (void)c, (void)choice;
+  put_power(self, state);
+}
+
+static void on_segment(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_segment *segment) {
+  cosrel_perfetto *p = self;
+  const cosrel_stream *stream = &c->workload->streams[segment->stream];
+  char name[2 * COSREL_NAME_MAX + 64];
+  put_power(p, state);
+  snprintf(name, sizeof name, "%s[%s] units %u..%u", stream->model, stream->name, segment->begin, segment->end - 1u);
+
+  FILE *f = cosrel_event_stream_next(&p->out);
+  fprintf(f, "{\"ph\":\"X\",\"pid\":%d,\"tid\":%" PRIu32 ",\"name\":", PROCESSORS, segment->processor + 1);
+  cosrel_json_put_text(&p->out.json, name);
+  put_us(f, "ts", segment->started);
+  put_us(f, "dur", segment->ended - segment->started);
+  fprintf(f, ",\"args\":{\"request\":%" PRIu64 ",\"first_unit\":%u,\"units\":%u,\"expected_us\":%.3f}}",
+          segment->sequence, segment->begin, segment->end - (unsigned)segment->begin, segment->expected_ns * 1e-3);
+
+  cosrel_time compute = segment->started + segment->launch + segment->transfer;
+  put_slice(p, "launch", segment->processor, segment->started, segment->launch);
+  put_slice(p, "transfer", segment->processor, segment->started + segment->launch, segment->transfer);
+  put_slice(p, "compute", segment->processor, compute, segment->ended - compute);
+}
+
+static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_outcome *outcome) {
+  cosrel_perfetto *p = self;
+  static const char *const phase[2] = {"b", "e"};
+  const cosrel_time at[2] = {outcome->arrival, outcome->end};
+  put_power(p, state);
+  put_queue(p, c, state, outcome->stream);
+  for (int i = 0; i < 2; i++) {
+    FILE *f = cosrel_event_stream_next(&p->out);
+    fprintf(f,
+            "{\"ph\":\"%s\",\"cat\":\"request\",\"name\":\"%s\",\"id\":\"%" PRIu32 ".%" PRIu64
+            "\",\"pid\":%d,\"tid\":%" PRIu32,
+            phase[i], outcome->dropped ? "dropped" : outcome->missed ? "late" : "request", outcome->stream,
+            outcome->sequence, STREAMS, outcome->stream + 1);
+    put_us(f, "ts", at[i]);
+    if (i == 0)
+      fprintf(f, ",\"args\":{\"request\":%" PRIu64 ",\"ntt\":%.6g,\"utility\":%.6g}", outcome->sequence, outcome->ntt,
+              outcome->utility);
+    fputc('}', f);
+  }
+}
+
+cosrel_status cosrel_perfetto_begin(const char *path, const cosrel_case *c, cosrel_perfetto **out,
+                                    cosrel_error *error) {
+  cosrel_perfetto *p = calloc(1, sizeof *p);
+  *out = NULL;
+  if (p == NULL) return cosrel_fail(error, COSREL_NOMEM, "%s: no memory for the timeline", path);
+  cosrel_status status = cosrel_event_stream_begin(&p->out, path, error);
+  if (status != COSREL_OK) {
+    free(p);
+    return status;
+  }
+  p->sink = (cosrel_sink){.self = p,
+                          .arrival = on_arrival,
+                          .decision = on_decision,
+                          .segment = on_segment,
+                          .outcome = on_outcome};
+
+  fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", p->out.atomic.file);
+  put_name(p, "process_name", PROCESSORS, 0, "processors");
+  put_name(p, "process_name", STREAMS, 0, "streams");
+  put_name(p, "process_name", DEVICE, 0, "device");
+  for (uint32_t q = 0; q < c->n_processors; q++) {
+    const cosrel_processor *processor = &c->profile->processors[q];
+    put_name(p, "thread_name", PROCESSORS, q + 1, processor->name);
+    put_counter(p, PROCESSORS, "frequency", processor->name, 0, "MHz", processor->points[0].frequency_mhz);
+  }
+  for (uint32_t s = 0; s < c->n_streams; s++)
+    put_name(p, "thread_name", STREAMS, s + 1, c->workload->streams[s].name);
+  *out = p;
+  return COSREL_OK;
+}
+
+cosrel_sink *cosrel_perfetto_sink(cosrel_perfetto *perfetto) { return &perfetto->sink; }
+
+cosrel_status cosrel_perfetto_end(cosrel_perfetto *perfetto, cosrel_error *error) {
+  cosrel_status status = cosrel_event_stream_end(&perfetto->out, error);
+  free(perfetto);
+  return status;
+}
+
+void cosrel_perfetto_abort(cosrel_perfetto *perfetto) {
+  if (perfetto == NULL) return;
+  cosrel_atomic_abort(&perfetto->out.atomic);
+  free(perfetto);
+}

@@ -1,0 +1,150 @@
+#include "traces/trace_file.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "traces/event_stream.h"
+
+static const cosrel_time telemetry_period = 100 * COSREL_MS;
+
+struct cosrel_trace_writer {
+  cosrel_sink sink;
+  cosrel_event_stream out;
+  uint64_t n_decisions;
+  cosrel_time telemetry_at; /* of the last telemetry event */
+  double energy_mj;         /* at that time */
+};
+
+static FILE *begin_event(cosrel_trace_writer *w, const char *event, cosrel_time t) {
+  FILE *f = cosrel_event_stream_next(&w->out);
+  fprintf(f, "{\"event\":\"%s\",\"t_ns\":%" PRId64, event, t);
+  return f;
+}
+
+static void put_number(cosrel_trace_writer *w, const char *key, double value) {
+  fprintf(w->out.atomic.file, ",\"%s\":", key);
+  cosrel_json_put_number(&w->out.json, value);
+}
+
+static void put_telemetry(cosrel_trace_writer *w, const cosrel_state *state) {
+  cosrel_time span = state->now - w->telemetry_at;
+  if (span < telemetry_period) return;
+  FILE *f = begin_event(w, "telemetry", state->now);
+  put_number(w, "energy_mj", state->energy_mj);
+  put_number(w, "mean_power_w", (state->energy_mj - w->energy_mj) * 1e-3 / cosrel_time_s(span));
+  fputc('}', f);
+  w->telemetry_at = state->now;
+  w->energy_mj = state->energy_mj;
+}
+
+static void on_arrival(void *self, const cosrel_case *c, const cosrel_state *state, uint32_t stream) {
+  (void)c;
+  cosrel_trace_writer *w = self;
+  put_telemetry(w, state);
+  FILE *f = begin_event(w, "arrival", state->now);
+  fprintf(f, ",\"stream\":%" PRIu32 ",\"request\":%" PRIu64 "}", stream, state->streams[stream].arrived - 1);
+}
+
+static void on_decision(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *choice) {
+  cosrel_trace_writer *w = self;
+  static const char *const action[] = {"run", "wait", "drop"};
+  put_telemetry(w, state);
+  FILE *f = begin_event(w, "decision", state->now);
+  fprintf(f, ",\"number\":%" PRIu64 ",\"action\":\"%s\"", w->n_decisions++, action[choice->action]);
+  if (choice->action != COSREL_WAIT) {
+    const cosrel_request *request = cosrel_state_request(c, state, choice->slot);
+    fprintf(f, ",\"stream\":%u,\"request\":%" PRIu64, request->stream, request->sequence);
+  }
+  if (choice->action == COSREL_RUN)
+    fprintf(f, ",\"processor\":%u,\"begin\":%u,\"end\":%u,\"point\":%u,\"batch\":%u", choice->processor, choice->begin,
+            choice->end, choice->point, choice->batch);
+  fputc('}', f);
+}
+
+static void on_segment(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_segment *segment) {
+  (void)c;
+  cosrel_trace_writer *w = self;
+  put_telemetry(w, state);
+  FILE *f = begin_event(w, "segment", segment->ended);
+  fprintf(f,
+          ",\"stream\":%" PRIu32 ",\"request\":%" PRIu64 ",\"processor\":%" PRIu32
+          ",\"begin\":%u,\"end\":%u,\"started_ns\":%" PRId64 ",\"launch_ns\":%" PRId64 ",\"transfer_ns\":%" PRId64,
+          segment->stream, segment->sequence, segment->processor, segment->begin, segment->end, segment->started,
+          segment->launch, segment->transfer);
+  put_number(w, "expected_ns", segment->expected_ns);
+  fputc('}', f);
+}
+
+static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_outcome *outcome) {
+  (void)c;
+  cosrel_trace_writer *w = self;
+  put_telemetry(w, state);
+  FILE *f = begin_event(w, "outcome", outcome->end);
+  fprintf(f, ",\"stream\":%" PRIu32 ",\"request\":%" PRIu64 ",\"arrival_ns\":%" PRId64 ",\"dropped\":%s,\"missed\":%s",
+          outcome->stream, outcome->sequence, outcome->arrival, outcome->dropped ? "true" : "false",
+          outcome->missed ? "true" : "false");
+  put_number(w, "ntt", outcome->ntt);
+  put_number(w, "utility", outcome->utility);
+  fputc('}', f);
+}
+
+cosrel_status cosrel_trace_begin(const char *path, const cosrel_case *c, const char *policy, uint64_t seed,
+                                 cosrel_time horizon, cosrel_trace_writer **out, cosrel_error *error) {
+  cosrel_trace_writer *w = calloc(1, sizeof *w);
+  *out = NULL;
+  if (w == NULL) return cosrel_fail(error, COSREL_NOMEM, "%s: no memory for the trace", path);
+  cosrel_status status = cosrel_event_stream_begin(&w->out, path, error);
+  if (status != COSREL_OK) {
+    free(w);
+    return status;
+  }
+  w->sink = (cosrel_sink){.self = w,
+                          .arrival = on_arrival,
+                          .decision = on_decision,
+                          .segment = on_segment,
+                          .outcome = on_outcome};
+
+  FILE *f = w->out.atomic.file;
+  cosrel_json_writer *json = &w->out.json;
+  fprintf(f, "{\"format\":\"%s\",\"version\":%d,\"policy\":", COSREL_TRACE_FORMAT, COSREL_TRACE_VERSION);
+  cosrel_json_put_text(json, policy);
+  fputs(",\"profile\":", f);
+  cosrel_json_put_text(json, c->profile->name);
+  fputs(",\"workload\":", f);
+  cosrel_json_put_text(json, c->workload->name);
+  fprintf(f, ",\"seed\":%" PRIu64 ",\"horizon_ns\":%" PRId64 ",\n\"processors\":[", seed, horizon);
+  for (uint32_t p = 0; p < c->n_processors; p++) {
+    fputs(p > 0 ? "," : "", f);
+    cosrel_json_put_text(json, c->profile->processors[p].name);
+  }
+  fputs("],\n\"streams\":[", f);
+  for (uint32_t s = 0; s < c->n_streams; s++) {
+    const cosrel_stream_case *stream = &c->streams[s];
+    fputs(s > 0 ? ",\n{\"name\":" : "\n{\"name\":", f);
+    cosrel_json_put_text(json, c->workload->streams[s].name);
+    fputs(",\"model\":", f);
+    cosrel_json_put_text(json, c->workload->streams[s].model);
+    fprintf(f, ",\"units\":%" PRIu32 ",\"arrivals\":\"%s\",\"deadline_ns\":%" PRId64, stream->n_units,
+            cosrel_arrivals_name(stream->arrivals), stream->deadline);
+    put_number(w, "rate_hz", stream->rate_hz);
+    put_number(w, "isolated_ns", stream->isolated_ns);
+    fputc('}', f);
+  }
+  fputs("],\n\"events\":[", f);
+  *out = w;
+  return COSREL_OK;
+}
+
+cosrel_sink *cosrel_trace_sink(cosrel_trace_writer *writer) { return &writer->sink; }
+
+cosrel_status cosrel_trace_end(cosrel_trace_writer *writer, cosrel_error *error) {
+  cosrel_status status = cosrel_event_stream_end(&writer->out, error);
+  free(writer);
+  return status;
+}
+
+void cosrel_trace_abort(cosrel_trace_writer *writer) {
+  if (writer == NULL) return;
+  cosrel_atomic_abort(&writer->out.atomic);
+  free(writer);
+}
