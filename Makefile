@@ -164,9 +164,10 @@ fuzz:
 	  SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' run-fuzzers
 FUZZ_SECONDS ?= 20
 run-fuzzers: $(FUZZERS)
-	@for f in $(FUZZERS); do mkdir -p $$f.corpus; echo "== $$f"; \
-	  $$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=0 $$f.corpus \
-	    $$(ls -d tests/corpus/$${f##*/fuzz_} 2>/dev/null) || exit 1; done
+	@for f in $(FUZZERS); do mkdir -p $$f.corpus; seeds=tests/corpus/$${f##*/fuzz_}; echo "== $${f##*/}"; \
+	  [ -d $$seeds ] || seeds=; \
+	  $$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -artifact_prefix=$$f. $$f.corpus \
+	    $$seeds && echo "ok      $${f##*/}" || exit 1; done
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/cosrel

@@ -28,19 +28,19 @@ cosrel_status cosrel_contender_open(const char *word, cosrel_contender *out, cos
 
 void cosrel_contender_close(cosrel_contender *contender) { memset(contender, 0, sizeof *contender); }
 
-static cosrel_status create_policy(const cosrel_contender *contender, const cosrel_case *c,
-                                   const cosrel_policy_config *config, cosrel_policy *out, cosrel_error *error) {
+cosrel_status cosrel_contender_create(const cosrel_contender *contender, const cosrel_case *c,
+                                      const cosrel_policy_config *config, cosrel_policy *out, cosrel_error *error) {
   return cosrel_policy_create(contender->name, c, config, out, error);
 }
 
-void cosrel_names_all(const cosrel_profile *const *profiles, uint32_t n_profiles, cosrel_names *out) {
+void cosrel_names_all(const cosrel_profile *profiles, uint32_t n_profiles, cosrel_names *out) {
   out->n = 0;
-  for (uint32_t p = 0; p < profiles[0]->n_processors; p++) {
+  for (uint32_t p = 0; p < profiles[0].n_processors; p++) {
     bool common = true;
     for (uint32_t i = 1; i < n_profiles; i++)
-      common = common && cosrel_profile_find_processor(profiles[i], profiles[0]->processors[p].name) >= 0;
+      common = common && cosrel_profile_find_processor(&profiles[i], profiles[0].processors[p].name) >= 0;
     if (!common) continue;
-    snprintf(out->storage[p], sizeof out->storage[p], "all-%s", profiles[0]->processors[p].name);
+    snprintf(out->storage[p], sizeof out->storage[p], "all-%s", profiles[0].processors[p].name);
     out->items[out->n++] = out->storage[p];
   }
   for (const cosrel_policy_ops *const *p = cosrel_policy_list(); *p != NULL; p++) out->items[out->n++] = (*p)->name;
@@ -53,8 +53,8 @@ cosrel_status cosrel_arrivals_parse(const char *word, int *out, cosrel_error *er
   else if (kind >= 0 && kind != COSREL_ARRIVALS_RECORDED)
     *out = kind;
   else
-    return cosrel_fail(error, COSREL_INVALID,
-                       "--arrivals: expected closed, periodic, poisson, bursty or own, got '%s'", word);
+    return cosrel_fail(error, COSREL_INVALID, "--arrivals: expected closed, periodic, poisson, bursty or own, got '%s'",
+                       word);
   return COSREL_OK;
 }
 
@@ -92,7 +92,7 @@ cosrel_status cosrel_cell_run(const cosrel_case *c, const cosrel_contender *cont
     cosrel_fail(error, status, "no memory for the figures of a run");
     goto done;
   }
-  status = create_policy(contender, c, &policy_config, &policy, error);
+  status = cosrel_contender_create(contender, c, &policy_config, &policy, error);
   if (status != COSREL_OK) goto done;
 
   cosrel_policy asked = policy;

@@ -15,11 +15,14 @@
 typedef struct cosrel_contender {
   const char *name; /* borrowed: the word */
   bool learned;
-  bool offline;     /* sees the whole case beforehand */
-  void *file;       /* owned; what a policy file holds, NULL for built-in policies */
+  bool offline; /* sees the whole case beforehand */
+  void *file;   /* owned; what a policy file holds, NULL for built-in policies */
 } cosrel_contender;
 
 cosrel_status cosrel_contender_open(const char *word, cosrel_contender *out, cosrel_error *error);
+/* Builds the policy for one case. The contender must outlive it. */
+cosrel_status cosrel_contender_create(const cosrel_contender *contender, const cosrel_case *c,
+                                      const cosrel_policy_config *config, cosrel_policy *out, cosrel_error *error);
 void cosrel_contender_close(cosrel_contender *contender);
 
 /* What `all` means: "all-<processor>" for every processor that all profiles have, then the list of sched/policy.h.
@@ -29,7 +32,7 @@ typedef struct cosrel_names {
   const char *items[256];
   char storage[COSREL_PROCESSORS_MAX][24];
 } cosrel_names;
-void cosrel_names_all(const cosrel_profile *const *profiles, uint32_t n_profiles, cosrel_names *out);
+void cosrel_names_all(const cosrel_profile *profiles, uint32_t n_profiles, cosrel_names *out);
 
 /* The kind named on a command line: closed, periodic, poisson, bursty, or "own" for COSREL_ARRIVALS_OWN. */
 cosrel_status cosrel_arrivals_parse(const char *word, int *out, cosrel_error *error);

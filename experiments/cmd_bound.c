@@ -25,11 +25,12 @@ static json_t *bound_json(const cosrel_case *c, const cosrel_bound *b) {
     for (uint32_t p = 0; p < c->n_processors; p++)
       bad |= json_object_set_new(share, c->profile->processors[p].name, cosrel_json_real(b->share[s][p]));
     bad |= json_array_append_new(
-        streams, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", stream->name, "model", stream->model,
-                           "nominal_rate_hz", cosrel_json_real(stream->arrivals.rate_hz), "largest_rate_hz",
-                           cosrel_json_real(stream->arrivals.rate_hz * b->lambda_star), "isolated_ms",
-                           cosrel_json_real(c->streams[s].isolated_ns * 1e-6), "isolated_mj",
-                           cosrel_json_real(c->streams[s].isolated_mj), "np", cosrel_json_real(b->np[s]), "share", share));
+        streams,
+        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", stream->name, "model", stream->model,
+                  "nominal_rate_hz", cosrel_json_real(stream->arrivals.rate_hz), "largest_rate_hz",
+                  cosrel_json_real(stream->arrivals.rate_hz * b->lambda_star), "isolated_ms",
+                  cosrel_json_real(c->streams[s].isolated_ns * 1e-6), "isolated_mj",
+                  cosrel_json_real(c->streams[s].isolated_mj), "np", cosrel_json_real(b->np[s]), "share", share));
   }
   bad |= json_object_set_new(root, "streams", streams);
   if (!bad) return root;
@@ -66,10 +67,13 @@ int cosrel_cmd_bound(int argc, char **argv) {
   cosrel_strings profile = {0}, workload = {0};
   bool json = false;
   const cosrel_usage usage = {
-      "bound", "--profile P --workload W [--json]",
+      "bound",
+      "--profile P --workload W [--json]",
       "Prints what no policy can beat: the largest sustainable rates (lambda*), the largest\n"
       "geometric mean of normalised progress (G*), and each model's isolated latency and energy.",
-      "cosrel bound --profile traces/profiles/snapdragon-865.json --workload experiments/workloads/test/robot.json", 0, 0};
+      "cosrel bound --profile traces/profiles/snapdragon865.json --workload experiments/workloads/test/drone.json",
+      0,
+      0};
   const cosrel_option options[] = {
       {"profile", COSREL_OPTION_FILES, &profile, "P", "device profile", 0, 0, true},
       {"workload", COSREL_OPTION_FILES, &workload, "W", "workload", 0, 0, true},

@@ -71,7 +71,8 @@ static uint32_t rank(const cosrel_comparison *q, const cosrel_group *group, bool
   return n;
 }
 
-static void print_rows(const cosrel_comparison *q, const cosrel_group *group, const row *rows, uint32_t n, bool ranked) {
+static void print_rows(const cosrel_comparison *q, const cosrel_group *group, const row *rows, uint32_t n,
+                       bool ranked) {
   for (uint32_t i = 0; i < n; i++) {
     if (ranked)
       printf("%2u %-*.*s", i + 1, NAME_WIDTH, NAME_WIDTH, short_name(&q->contenders[rows[i].policy]));
@@ -101,7 +102,8 @@ static void print_verdict(const cosrel_comparison *q, const cosrel_group *group,
   const char *figure = cosrel_figure_head(group->headline);
   if (cosrel_group_verdict(q, group, policy, &v) != COSREL_OK) return;
   printf("%s: mean %s %.4f\n", short_name(&q->contenders[policy]), figure, cosrel_group_mean(q, group, policy));
-  printf("  minus best single heuristic  %+.4f [%+.4f, %+.4f]\n", v.minus_best.value, v.minus_best.low, v.minus_best.high);
+  printf("  minus best single heuristic  %+.4f [%+.4f, %+.4f]\n", v.minus_best.value, v.minus_best.low,
+         v.minus_best.high);
   printf("  minus hindsight-best         %+.4f [%+.4f, %+.4f]\n", v.minus_hindsight.value, v.minus_hindsight.low,
          v.minus_hindsight.high);
   printf("  over hindsight-best          %.3f on average, %.3f at least; above it in %u of %u cases\n", v.ratio_mean,
@@ -201,8 +203,8 @@ static json_t *group_json(const cosrel_comparison *q, const cosrel_group *group)
       bad |= json_array_append_new(
           cases, json_pack("{s:s, s:s, s:s, s:o, s:s, s:o}", "profile", q->cases[c].profile->name, "workload",
                            q->cases[c].workload->name, "arrivals", cosrel_case_arrivals_name(&q->cases[c]), "load",
-                           cosrel_json_real(cosrel_case_load(&q->cases[c])), "policy", q->contenders[winner].name, "mean",
-                           cosrel_json_real(cosrel_case_mean(q, c, winner, group->headline))));
+                           cosrel_json_real(cosrel_case_load(&q->cases[c])), "policy", q->contenders[winner].name,
+                           "mean", cosrel_json_real(cosrel_case_mean(q, c, winner, group->headline))));
     }
     for (uint32_t p = 0; p < q->n_policies; p++)
       if (q->contenders[p].learned) bad |= json_array_append_new(verdicts, verdict_json(q, group, p));
@@ -317,7 +319,8 @@ static cosrel_status make_contenders(const request *q, const cosrel_inputs *inpu
       continue;
     }
     cosrel_names_all(inputs->profiles, inputs->n_profiles, names);
-    for (uint32_t k = 0; k < names->n && status == COSREL_OK; k++) status = add_contender(names->items[k], list, n, error);
+    for (uint32_t k = 0; k < names->n && status == COSREL_OK; k++)
+      status = add_contender(names->items[k], list, n, error);
   }
   return status;
 }
@@ -351,28 +354,30 @@ int cosrel_cmd_compare(int argc, char **argv) {
   q.threads = (uint64_t)omp_get_max_threads();
 #endif
   const cosrel_usage usage = {
-      "compare", "--profile P... --workload W... [options]",
+      "compare",
+      "--profile P... --workload W... [options]",
       "Runs every policy on every case (profile x workload x arrivals x load) with the same seeds and\n"
       "prints one table for open and one for closed loop. In open loop U is the headline; in closed\n"
       "loop, where load means nothing, G. `all` means every built-in policy; add policy files by path.",
       "cosrel compare --profile traces/profiles/*.json --workload experiments/workloads/test/*.json \\\n"
       "    --policies all,build/demo/policy.safetensors --load 0.6,0.9 --seeds 5",
-      0, 0};
+      0,
+      0};
   const cosrel_option options[] = {
       {"profile", COSREL_OPTION_FILES, &q.profiles, "P...", "device profiles", 0, 0, true},
       {"workload", COSREL_OPTION_FILES, &q.workloads, "W...", "workloads", 0, 0, true},
       {"policies", COSREL_OPTION_WORDS, &q.policies, "A,B,...", "names, policy files, or all (all)", 0, 0, false},
-      {"arrivals", COSREL_OPTION_WORDS, &q.arrivals, "A,B,...", "of closed, periodic, poisson, bursty (the first three)", 0,
-       0, false},
-      {"load", COSREL_OPTION_NUMBERS, &q.loads, "L,...", "arrival rates as shares of the largest possible ones (0.6,0.9)",
-       0.001, 100, false},
+      {"arrivals", COSREL_OPTION_WORDS, &q.arrivals, "A,B,...",
+       "of closed, periodic, poisson, bursty (the first three)", 0, 0, false},
+      {"load", COSREL_OPTION_NUMBERS, &q.loads, "L,...",
+       "arrival rates as shares of the largest possible ones (0.6,0.9)", 0.001, 100, false},
       {"seeds", COSREL_OPTION_COUNT, &q.seeds, "N", "runs of every case (5)", 1, 10000, false},
       {"seed", COSREL_OPTION_COUNT, &q.seed, "N", "the first seed (1)", 0, 9e15, false},
       {"duration", COSREL_OPTION_NUMBER, &q.duration_s, "S", "seconds of arrivals (20)", 0.001, 86400, false},
       {"plan-budget", COSREL_OPTION_COUNT, &q.plan_budget, "N", "simulated decisions per decision (0: do not plan)", 0,
        1e6, false},
-      {"threads", COSREL_OPTION_COUNT, &q.threads, "N", "threads; they do not change the figures (all processors)", 1, 1024,
-       false},
+      {"threads", COSREL_OPTION_COUNT, &q.threads, "N", "threads; they do not change the figures (all processors)", 1,
+       1024, false},
       {"json", COSREL_OPTION_FLAG, &q.json, NULL, "one JSON document on stdout", 0, 0, false},
       {"csv", COSREL_OPTION_TEXT, &q.csv, "F", "writes one line per run", 0, 0, false},
       {"no-noise", COSREL_OPTION_FLAG, &q.no_noise, NULL, "every segment takes its mean time", 0, 0, false},
@@ -394,15 +399,14 @@ int cosrel_cmd_compare(int argc, char **argv) {
   if (status == COSREL_OK) status = cosrel_inputs_solve(&inputs, &error);
   if (status == COSREL_OK) status = make_cases(&q, &inputs, &cases, &n_cases, &error);
   if (status == COSREL_OK) {
-    comparison = (cosrel_comparison){.n_cases = n_cases,
-                                     .n_seeds = (uint32_t)q.seeds,
-                                     .n_policies = n_contenders,
-                                     .cases = cases,
-                                     .contenders = contenders,
-                                     .config = {.seed = q.seed,
-                                                .duration_s = q.duration_s,
-                                                .plan_budget = (uint32_t)q.plan_budget,
-                                                .noise = !q.no_noise}};
+    comparison = (cosrel_comparison){
+        .n_cases = n_cases,
+        .n_seeds = (uint32_t)q.seeds,
+        .n_policies = n_contenders,
+        .cases = cases,
+        .contenders = contenders,
+        .config = {
+            .seed = q.seed, .duration_s = q.duration_s, .plan_budget = (uint32_t)q.plan_budget, .noise = !q.no_noise}};
     cosrel_interrupt_catch();
     status = cosrel_comparison_run(&comparison, (uint32_t)q.threads, &error);
     if (status == COSREL_OK || status == COSREL_INTERRUPTED) {

@@ -67,8 +67,8 @@ static cosrel_status replay(const request *q, const cosrel_case *c, const cosrel
     config.sinks = cosrel_perfetto_sink(perfetto);
   }
   if (q->trace != NULL) {
-    status = cosrel_trace_begin(q->trace, c, contender->name, q->seed, (cosrel_time)llround(q->duration_s * 1e9), &trace,
-                                error);
+    status = cosrel_trace_begin(q->trace, c, contender->name, q->seed, (cosrel_time)llround(q->duration_s * 1e9),
+                                &trace, error);
     if (status != COSREL_OK) goto fail;
     cosrel_trace_sink(trace)->next = config.sinks;
     config.sinks = cosrel_trace_sink(trace);
@@ -98,12 +98,14 @@ fail:
 int cosrel_cmd_replay(int argc, char **argv) {
   request q = {.duration_s = 10, .seed = 1};
   const cosrel_usage usage = {
-      "replay", "--profile P --workload W --policy NAME|FILE [options]",
+      "replay",
+      "--profile P --workload W --policy NAME|FILE [options]",
       "Simulates a workload on a device profile under one policy and prints what came out of it.\n"
       "The same command gives the same figures, byte for byte.",
-      "cosrel replay --profile traces/profiles/snapdragon-865.json --workload experiments/workloads/test/robot.json \\\n"
+      "cosrel replay --profile traces/profiles/snapdragon865.json --workload experiments/workloads/test/drone.json \\\n"
       "    --policy eft --perfetto timeline.json",
-      0, 0};
+      0,
+      0};
   const cosrel_option options[] = {
       {"profile", COSREL_OPTION_FILES, &q.profile, "P", "device profile", 0, 0, true},
       {"workload", COSREL_OPTION_FILES, &q.workload, "W", "workload", 0, 0, true},
@@ -112,8 +114,8 @@ int cosrel_cmd_replay(int argc, char **argv) {
        1e6, false},
       {"duration", COSREL_OPTION_NUMBER, &q.duration_s, "S", "seconds of arrivals (10)", 0.001, 86400, false},
       {"seed", COSREL_OPTION_COUNT, &q.seed, "N", "keys every draw (1)", 0, 9e15, false},
-      {"load", COSREL_OPTION_NUMBER, &q.load, "L", "arrival rates as a share of the largest possible ones (the workload's)",
-       0.001, 100, false},
+      {"load", COSREL_OPTION_NUMBER, &q.load, "L",
+       "arrival rates as a share of the largest possible ones (the workload's)", 0.001, 100, false},
       {"arrivals", COSREL_OPTION_TEXT, &q.arrivals, "KIND", "closed, periodic, poisson, bursty (the workload's)", 0, 0,
        false},
       {"perfetto", COSREL_OPTION_TEXT, &q.perfetto, "F", "writes a timeline for ui.perfetto.dev", 0, 0, false},

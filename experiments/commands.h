@@ -3,6 +3,9 @@
 #ifndef COSREL_EXPERIMENTS_COMMANDS_H
 #define COSREL_EXPERIMENTS_COMMANDS_H
 
+int cosrel_cmd_bound(int argc, char **argv);
+int cosrel_cmd_compare(int argc, char **argv);
 int cosrel_cmd_inspect(int argc, char **argv);
+int cosrel_cmd_replay(int argc, char **argv);
 
 #endif

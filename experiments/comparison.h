@@ -9,20 +9,20 @@
 #include "experiments/stats.h"
 
 /* Figures that are compared: enum, key in JSON, column head, decimals. */
-#define COSREL_FIGURE_MAP(X)                                  \
-  X(U, "u", "U", 3)                                           \
-  X(ANTT, "antt", "ANTT", 2)                                  \
-  X(P95_NTT, "p95_ntt", "p95 NTT", 2)                         \
-  X(GOODPUT, "goodput_hz", "goodput Hz", 1)                   \
-  X(G, "g", "G", 3)                                           \
-  X(BOUND_SHARE, "bound_share", "of bound", 3)                \
-  X(ENERGY, "energy_mj_per_inference", "mJ/inference", 1)     \
+#define COSREL_FIGURE_MAP(X)                           \
+  X(U, "u", "U", 3)                                    \
+  X(ANTT, "antt", "ANTT", 2)                           \
+  X(P95_NTT, "p95_ntt", "p95 NTT", 2)                  \
+  X(GOODPUT, "goodput_hz", "goodput Hz", 1)            \
+  X(G, "g", "G", 3)                                    \
+  X(BOUND_SHARE, "bound_share", "of bound", 3)         \
+  X(ENERGY, "energy_mj_per_inference", "energy mJ", 1) \
   X(ENERGY_RATIO, "energy_ratio", "energy ratio", 2)
 typedef enum cosrel_figure {
 #define X(name, key, head, decimals) COSREL_FIGURE_##name,
   COSREL_FIGURE_MAP(X)
 #undef X
-  COSREL_FIGURE_COUNT
+      COSREL_FIGURE_COUNT
 } cosrel_figure;
 
 const char *cosrel_figure_key(cosrel_figure figure);
@@ -33,13 +33,13 @@ double cosrel_figure_of(const cosrel_result *result, cosrel_figure figure);
 
 typedef struct cosrel_comparison {
   uint32_t n_cases, n_seeds, n_policies;
-  const cosrel_case *cases;            /* borrowed [n_cases] */
-  const cosrel_contender *contenders;  /* borrowed [n_policies] */
-  cosrel_cell_config config;           /* `seed` is the first of n_seeds */
-  cosrel_cell *cells;                  /* owned [n_cases][n_seeds][n_policies] */
-  uint8_t *done;                       /* owned, of each cell */
-  uint32_t *n_complete;                /* owned [n_cases]: seeds that every policy has run */
-  uint32_t *complete;                  /* owned [n_cases][n_seeds]: which; the first n_complete count */
+  const cosrel_case *cases;           /* borrowed [n_cases] */
+  const cosrel_contender *contenders; /* borrowed [n_policies] */
+  cosrel_cell_config config;          /* `seed` is the first of n_seeds */
+  cosrel_cell *cells;                 /* owned [n_cases][n_seeds][n_policies] */
+  uint8_t *done;                      /* owned, of each cell */
+  uint32_t *n_complete;               /* owned [n_cases]: seeds that every policy has run */
+  uint32_t *complete;                 /* owned [n_cases][n_seeds]: which; the first n_complete count */
 } cosrel_comparison;
 
 /* Runs all cells on `threads` threads. On SIGINT (experiments/progress.h) it stops early and returns

@@ -16,12 +16,12 @@ cosrel_status cosrel_inputs_load(const cosrel_strings *profiles, const cosrel_st
   if (out->profiles == NULL || out->workloads == NULL || out->bounds == NULL)
     return cosrel_fail(error, COSREL_NOMEM, "no memory for the profiles and workloads");
   for (uint32_t p = 0; p < profiles->n; p++) {
-    cosrel_status status = cosrel_profile_load(profiles->items[p], &out->profiles[p], error);
+    cosrel_status status = cosrel_profile_read(profiles->items[p], &out->profiles[p], error);
     if (status != COSREL_OK) return status;
     out->n_profiles++;
   }
   for (uint32_t w = 0; w < workloads->n; w++) {
-    cosrel_status status = cosrel_workload_load(workloads->items[w], &out->workloads[w], error);
+    cosrel_status status = cosrel_workload_read(workloads->items[w], &out->workloads[w], error);
     if (status != COSREL_OK) return status;
     out->n_workloads++;
   }

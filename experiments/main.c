@@ -8,7 +8,10 @@ static const struct {
   const char *name, *summary;
   int (*run)(int argc, char **argv);
 } commands[] = {
+    {"bound", "prints what no policy can beat", cosrel_cmd_bound},
+    {"compare", "compares policies on many cases, with intervals", cosrel_cmd_compare},
     {"inspect", "shows a model as units", cosrel_cmd_inspect},
+    {"replay", "simulates one workload under one policy", cosrel_cmd_replay},
     {NULL, NULL, NULL},
 };
 

@@ -11,11 +11,11 @@ static json_t *defined(double x) { return x < 0 ? json_null() : cosrel_json_real
 static json_t *count(uint64_t n) { return json_integer((json_int_t)n); }
 
 static json_t *stream_json(const char *model, const cosrel_stream_result *s) {
-  return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o}}", "model", model, "arrived", count(s->arrived),
-                   "completed", count(s->completed), "dropped", count(s->dropped), "missed", count(s->missed), "rate_hz",
-                   cosrel_json_real(s->rate_hz), "latency_ms", "mean", cosrel_json_real(s->latency_mean_ms), "p50",
-                   cosrel_json_real(s->latency_p50_ms), "p95", cosrel_json_real(s->latency_p95_ms), "p99",
-                   cosrel_json_real(s->latency_p99_ms));
+  return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o}}", "model", model, "arrived",
+                   count(s->arrived), "completed", count(s->completed), "dropped", count(s->dropped), "missed",
+                   count(s->missed), "rate_hz", cosrel_json_real(s->rate_hz), "latency_ms", "mean",
+                   cosrel_json_real(s->latency_mean_ms), "p50", cosrel_json_real(s->latency_p50_ms), "p95",
+                   cosrel_json_real(s->latency_p95_ms), "p99", cosrel_json_real(s->latency_p99_ms));
 }
 
 json_t *cosrel_cell_json(const cosrel_cell *cell) {

@@ -1,5 +1,5 @@
-/* What the two writers of runs share: a JSON document in a file that appears whole or not at all, ending in one array of
- * events that grows while the run goes on. Inside traces/ only. */
+/* What the two writers of runs share: a JSON document in a file that appears whole or not at all, ending in one array
+ * of events that grows while the run goes on. Inside traces/ only. */
 #ifndef COSREL_TRACES_EVENT_STREAM_H
 #define COSREL_TRACES_EVENT_STREAM_H
 

@@ -22,8 +22,8 @@ static void put_us(FILE *f, const char *key, cosrel_time t) {
 
 static void put_name(cosrel_perfetto *p, const char *what, int pid, uint32_t tid, const char *name) {
   FILE *f = cosrel_event_stream_next(&p->out);
-  fprintf(f, "{\"ph\":\"M\",\"name\":\"%s\",\"pid\":%d,\"tid\":%" PRIu32 ",\"args\":{\"name\":", what, pid, tid);
-  cosrel_json_put_text(&p->out.json, name);
+  fprintf(f, "{\"ph\":\"M\",\"name\":\"%s\",\"pid\":%d,\"tid\":%" PRIu32, what, pid, tid);
+  cosrel_json_put_text(&p->out.json, ",\"args\":{\"name\":", name);
   fputs("}}", f);
 }
 
@@ -33,8 +33,8 @@ static void put_counter(cosrel_perfetto *p, int pid, const char *what, const cha
   FILE *f = cosrel_event_stream_next(&p->out);
   char name[COSREL_NAME_MAX + 32];
   snprintf(name, sizeof name, "%s%s%s", what, whose[0] != '\0' ? " " : "", whose);
-  fprintf(f, "{\"ph\":\"C\",\"pid\":%d,\"name\":", pid);
-  cosrel_json_put_text(&p->out.json, name);
+  fprintf(f, "{\"ph\":\"C\",\"pid\":%d", pid);
+  cosrel_json_put_text(&p->out.json, ",\"name\":", name);
   put_us(f, "ts", t);
   fprintf(f, ",\"args\":{\"%s\":%.6g}}", unit, value);
 }
@@ -80,8 +80,8 @@ static void on_segment(void *self, const cosrel_case *c, const cosrel_state *sta
   snprintf(name, sizeof name, "%s[%s] units %u..%u", stream->model, stream->name, segment->begin, segment->end - 1u);
 
   FILE *f = cosrel_event_stream_next(&p->out);
-  fprintf(f, "{\"ph\":\"X\",\"pid\":%d,\"tid\":%" PRIu32 ",\"name\":", PROCESSORS, segment->processor + 1);
-  cosrel_json_put_text(&p->out.json, name);
+  fprintf(f, "{\"ph\":\"X\",\"pid\":%d,\"tid\":%" PRIu32, PROCESSORS, segment->processor + 1);
+  cosrel_json_put_text(&p->out.json, ",\"name\":", name);
   put_us(f, "ts", segment->started);
   put_us(f, "dur", segment->ended - segment->started);
   fprintf(f, ",\"args\":{\"request\":%" PRIu64 ",\"first_unit\":%u,\"units\":%u,\"expected_us\":%.3f}}",
@@ -104,8 +104,11 @@ static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *sta
     fprintf(f,
             "{\"ph\":\"%s\",\"cat\":\"request\",\"name\":\"%s\",\"id\":\"%" PRIu32 ".%" PRIu64
             "\",\"pid\":%d,\"tid\":%" PRIu32,
-            phase[i], outcome->dropped ? "dropped" : outcome->missed ? "late" : "request", outcome->stream,
-            outcome->sequence, STREAMS, outcome->stream + 1);
+            phase[i],
+            outcome->dropped  ? "dropped"
+            : outcome->missed ? "late"
+                              : "request",
+            outcome->stream, outcome->sequence, STREAMS, outcome->stream + 1);
     put_us(f, "ts", at[i]);
     if (i == 0)
       fprintf(f, ",\"args\":{\"request\":%" PRIu64 ",\"ntt\":%.6g,\"utility\":%.6g}", outcome->sequence, outcome->ntt,
@@ -124,11 +127,8 @@ cosrel_status cosrel_perfetto_begin(const char *path, const cosrel_case *c, cosr
     free(p);
     return status;
   }
-  p->sink = (cosrel_sink){.self = p,
-                          .arrival = on_arrival,
-                          .decision = on_decision,
-                          .segment = on_segment,
-                          .outcome = on_outcome};
+  p->sink = (cosrel_sink){
+      .self = p, .arrival = on_arrival, .decision = on_decision, .segment = on_segment, .outcome = on_outcome};
 
   fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", p->out.atomic.file);
   put_name(p, "process_name", PROCESSORS, 0, "processors");
@@ -139,8 +139,7 @@ cosrel_status cosrel_perfetto_begin(const char *path, const cosrel_case *c, cosr
     put_name(p, "thread_name", PROCESSORS, q + 1, processor->name);
     put_counter(p, PROCESSORS, "frequency", processor->name, 0, "MHz", processor->points[0].frequency_mhz);
   }
-  for (uint32_t s = 0; s < c->n_streams; s++)
-    put_name(p, "thread_name", STREAMS, s + 1, c->workload->streams[s].name);
+  for (uint32_t s = 0; s < c->n_streams; s++) put_name(p, "thread_name", STREAMS, s + 1, c->workload->streams[s].name);
   *out = p;
   return COSREL_OK;
 }

@@ -13,8 +13,7 @@
 typedef struct cosrel_perfetto cosrel_perfetto;
 
 /* Begins the file; it appears under `path` at the end. The case is borrowed. */
-cosrel_status cosrel_perfetto_begin(const char *path, const cosrel_case *c, cosrel_perfetto **out,
-                                    cosrel_error *error);
+cosrel_status cosrel_perfetto_begin(const char *path, const cosrel_case *c, cosrel_perfetto **out, cosrel_error *error);
 /* Listens to one run. Owned by the writer. */
 cosrel_sink *cosrel_perfetto_sink(cosrel_perfetto *perfetto);
 /* Puts the file in place and frees the writer, also on failure. */

@@ -21,17 +21,13 @@ static FILE *begin_event(cosrel_trace_writer *w, const char *event, cosrel_time 
   return f;
 }
 
-static void put_number(cosrel_trace_writer *w, const char *key, double value) {
-  fprintf(w->out.atomic.file, ",\"%s\":", key);
-  cosrel_json_put_number(&w->out.json, value);
-}
-
 static void put_telemetry(cosrel_trace_writer *w, const cosrel_state *state) {
   cosrel_time span = state->now - w->telemetry_at;
   if (span < telemetry_period) return;
   FILE *f = begin_event(w, "telemetry", state->now);
-  put_number(w, "energy_mj", state->energy_mj);
-  put_number(w, "mean_power_w", (state->energy_mj - w->energy_mj) * 1e-3 / cosrel_time_s(span));
+  cosrel_json_put_number(&w->out.json, ",\"energy_mj\":", state->energy_mj);
+  cosrel_json_put_number(&w->out.json,
+                         ",\"mean_power_w\":", (state->energy_mj - w->energy_mj) * 1e-3 / cosrel_time_s(span));
   fputc('}', f);
   w->telemetry_at = state->now;
   w->energy_mj = state->energy_mj;
@@ -71,7 +67,7 @@ static void on_segment(void *self, const cosrel_case *c, const cosrel_state *sta
           ",\"begin\":%u,\"end\":%u,\"started_ns\":%" PRId64 ",\"launch_ns\":%" PRId64 ",\"transfer_ns\":%" PRId64,
           segment->stream, segment->sequence, segment->processor, segment->begin, segment->end, segment->started,
           segment->launch, segment->transfer);
-  put_number(w, "expected_ns", segment->expected_ns);
+  cosrel_json_put_number(&w->out.json, ",\"expected_ns\":", segment->expected_ns);
   fputc('}', f);
 }
 
@@ -83,8 +79,8 @@ static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *sta
   fprintf(f, ",\"stream\":%" PRIu32 ",\"request\":%" PRIu64 ",\"arrival_ns\":%" PRId64 ",\"dropped\":%s,\"missed\":%s",
           outcome->stream, outcome->sequence, outcome->arrival, outcome->dropped ? "true" : "false",
           outcome->missed ? "true" : "false");
-  put_number(w, "ntt", outcome->ntt);
-  put_number(w, "utility", outcome->utility);
+  cosrel_json_put_number(&w->out.json, ",\"ntt\":", outcome->ntt);
+  cosrel_json_put_number(&w->out.json, ",\"utility\":", outcome->utility);
   fputc('}', f);
 }
 
@@ -98,36 +94,27 @@ cosrel_status cosrel_trace_begin(const char *path, const cosrel_case *c, const c
     free(w);
     return status;
   }
-  w->sink = (cosrel_sink){.self = w,
-                          .arrival = on_arrival,
-                          .decision = on_decision,
-                          .segment = on_segment,
-                          .outcome = on_outcome};
+  w->sink = (cosrel_sink){
+      .self = w, .arrival = on_arrival, .decision = on_decision, .segment = on_segment, .outcome = on_outcome};
 
   FILE *f = w->out.atomic.file;
   cosrel_json_writer *json = &w->out.json;
-  fprintf(f, "{\"format\":\"%s\",\"version\":%d,\"policy\":", COSREL_TRACE_FORMAT, COSREL_TRACE_VERSION);
-  cosrel_json_put_text(json, policy);
-  fputs(",\"profile\":", f);
-  cosrel_json_put_text(json, c->profile->name);
-  fputs(",\"workload\":", f);
-  cosrel_json_put_text(json, c->workload->name);
+  fprintf(f, "{\"format\":\"%s\",\"version\":%d", COSREL_TRACE_FORMAT, COSREL_TRACE_VERSION);
+  cosrel_json_put_text(json, ",\"policy\":", policy);
+  cosrel_json_put_text(json, ",\"profile\":", c->profile->name);
+  cosrel_json_put_text(json, ",\"workload\":", c->workload->name);
   fprintf(f, ",\"seed\":%" PRIu64 ",\"horizon_ns\":%" PRId64 ",\n\"processors\":[", seed, horizon);
-  for (uint32_t p = 0; p < c->n_processors; p++) {
-    fputs(p > 0 ? "," : "", f);
-    cosrel_json_put_text(json, c->profile->processors[p].name);
-  }
+  for (uint32_t p = 0; p < c->n_processors; p++)
+    cosrel_json_put_text(json, p > 0 ? "," : "", c->profile->processors[p].name);
   fputs("],\n\"streams\":[", f);
   for (uint32_t s = 0; s < c->n_streams; s++) {
     const cosrel_stream_case *stream = &c->streams[s];
-    fputs(s > 0 ? ",\n{\"name\":" : "\n{\"name\":", f);
-    cosrel_json_put_text(json, c->workload->streams[s].name);
-    fputs(",\"model\":", f);
-    cosrel_json_put_text(json, c->workload->streams[s].model);
+    cosrel_json_put_text(json, s > 0 ? ",\n{\"name\":" : "\n{\"name\":", c->workload->streams[s].name);
+    cosrel_json_put_text(json, ",\"model\":", c->workload->streams[s].model);
     fprintf(f, ",\"units\":%" PRIu32 ",\"arrivals\":\"%s\",\"deadline_ns\":%" PRId64, stream->n_units,
             cosrel_arrivals_name(stream->arrivals), stream->deadline);
-    put_number(w, "rate_hz", stream->rate_hz);
-    put_number(w, "isolated_ns", stream->isolated_ns);
+    cosrel_json_put_number(&w->out.json, ",\"rate_hz\":", stream->rate_hz);
+    cosrel_json_put_number(&w->out.json, ",\"isolated_ns\":", stream->isolated_ns);
     fputc('}', f);
   }
   fputs("],\n\"events\":[", f);
