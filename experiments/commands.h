@@ -7,5 +7,6 @@ int cosrel_cmd_bound(int argc, char **argv);
 int cosrel_cmd_compare(int argc, char **argv);
 int cosrel_cmd_inspect(int argc, char **argv);
 int cosrel_cmd_replay(int argc, char **argv);
+int cosrel_cmd_train(int argc, char **argv);
 
 #endif

@@ -12,6 +12,7 @@ static const struct {
     {"compare", "compares policies on many cases, with intervals", cosrel_cmd_compare},
     {"inspect", "shows a model as units", cosrel_cmd_inspect},
     {"replay", "simulates one workload under one policy", cosrel_cmd_replay},
+    {"train", "trains a policy on simulated devices", cosrel_cmd_train},
     {NULL, NULL, NULL},
 };
 

@@ -1,0 +1,136 @@
+#include "agent/agent.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sched/observe.h"
+
+static const double guard_ntt = 20, guard_sum = 10;
+
+typedef struct learned {
+  const cosrel_agent *agent;
+  cosrel_objective objective;
+  double guard_floor_ns;
+  cosrel_observation observation; /* rows and choices owned */
+  float *logits;
+  cosrel_policy fall_back;
+  cosrel_agent_report report;
+} learned;
+
+static void learned_destroy(void *self) {
+  learned *l = self;
+  if (l == NULL) return;
+  if (l->fall_back.ops != NULL) cosrel_policy_destroy(&l->fall_back);
+  free(l->observation.rows);
+  free(l->observation.choices);
+  free(l->logits);
+  free(l);
+}
+
+static void learned_reset(void *self) {
+  learned *l = self;
+  l->report = (cosrel_agent_report){0};
+  l->fall_back.ops->reset(l->fall_back.self);
+}
+
+/* The stream whose head has starved longest in multiples of its T, or -1. */
+static int starved_stream(const learned *l, const cosrel_case *c, const cosrel_state *state) {
+  int worst = -1;
+  double most = guard_ntt;
+  for (uint32_t s = 0; s < c->n_streams; s++) {
+    if (state->streams[s].head == COSREL_NONE) continue;
+    const cosrel_request *request = cosrel_state_request(c, state, (uint32_t)state->streams[s].head);
+    double age = (double)(state->now - request->arrival);
+    if (age < l->guard_floor_ns || age / c->streams[s].isolated_ns < most) continue;
+    most = age / c->streams[s].isolated_ns;
+    worst = (int)s;
+  }
+  return worst;
+}
+
+/* Row of stream s that finishes earliest to the end, or -1. */
+static int quickest_row(const cosrel_case *c, const cosrel_state *state, const cosrel_observation *o, uint32_t s) {
+  int best = -1;
+  double least = INFINITY;
+  for (uint32_t r = 0; r < o->n_rows; r++) {
+    if (o->choices[r].is_wait || o->choices[r].slot != (uint32_t)state->streams[s].head) continue;
+    cosrel_candidate candidate = cosrel_observation_candidate(o, r, COSREL_RUN_LENGTHS - 1);
+    cosrel_work work = cosrel_state_work(c, state, &candidate);
+    double total =
+        work.launch + work.transfer + work.compute + c->streams[s].to_go[candidate.processor][candidate.end];
+    if (total < least) least = total, best = (int)r;
+  }
+  return best;
+}
+
+static cosrel_candidate learned_decide(void *self, const cosrel_case *c, const cosrel_state *state) {
+  learned *l = self;
+  cosrel_observation *o = &l->observation;
+  l->report.decisions++;
+  cosrel_observe(c, state, &l->objective, o);
+  int starved = starved_stream(l, c, state);
+  int row = starved < 0 ? -1 : quickest_row(c, state, o, (uint32_t)starved);
+  if (row >= 0) {
+    l->report.guarded++;
+    return cosrel_observation_candidate(o, (uint32_t)row, COSREL_RUN_LENGTHS - 1);
+  }
+  cosrel_net_normalise(&l->agent->normaliser, o);
+  cosrel_net_logits(&l->agent->net, o, l->logits);
+  uint32_t best = 0;
+  float top = -INFINITY;
+  bool sound = o->n_choices > 0;
+  for (uint32_t i = 0; i < o->n_rows * COSREL_RUN_LENGTHS; i++) {
+    if (isnan(l->logits[i]) || l->logits[i] == INFINITY) sound = false;
+    if (l->logits[i] > top) top = l->logits[i], best = i;
+  }
+  if (!sound || top == -INFINITY) {
+    l->report.fell_back++;
+    return l->fall_back.ops->decide(l->fall_back.self, c, state);
+  }
+  return cosrel_observation_candidate(o, best / COSREL_RUN_LENGTHS, best % COSREL_RUN_LENGTHS);
+}
+
+/* Made by cosrel_agent_policy only, which knows the agent. */
+static cosrel_status learned_create(const cosrel_case *c, const cosrel_policy_config *config, void **self,
+                                    cosrel_error *error) {
+  (void)c, (void)config, (void)self;
+  return cosrel_fail(error, COSREL_INVALID, "a learned policy is made from a file");
+}
+
+static const cosrel_policy_ops learned_ops = {
+    .struct_size = sizeof(cosrel_policy_ops),
+    .name = "agent",
+    .summary = "a trained policy: the choice with the highest score of its MLP",
+    .create = learned_create,
+    .reset = learned_reset,
+    .decide = learned_decide,
+    .destroy = learned_destroy,
+};
+
+cosrel_status cosrel_agent_policy(const cosrel_agent *agent, const cosrel_case *c, cosrel_policy *out,
+                                  cosrel_error *error) {
+  uint32_t max_rows = cosrel_observation_max_rows(c);
+  learned *l = calloc(1, sizeof *l);
+  if (l == NULL) return cosrel_fail(error, COSREL_NOMEM, "no memory for a policy");
+  l->agent = agent;
+  l->objective = c->workload->objective;
+  for (uint32_t s = 0; s < c->n_streams; s++) l->guard_floor_ns += guard_sum * c->streams[s].isolated_ns;
+  l->observation.rows = calloc((size_t)max_rows * COSREL_ROW_SIZE, sizeof(float));
+  l->observation.choices = calloc(max_rows, sizeof(cosrel_row_choice));
+  l->logits = calloc((size_t)max_rows * COSREL_RUN_LENGTHS, sizeof(float));
+  cosrel_policy_config config = {0};
+  cosrel_status status = cosrel_policy_create("eft", c, &config, &l->fall_back, error);
+  if (status == COSREL_OK && (!l->observation.rows || !l->observation.choices || !l->logits))
+    status = cosrel_fail(error, COSREL_NOMEM, "no memory for a policy");
+  if (status != COSREL_OK) {
+    learned_destroy(l);
+    return status;
+  }
+  *out = (cosrel_policy){&learned_ops, l};
+  return COSREL_OK;
+}
+
+cosrel_agent_report cosrel_agent_policy_report(const cosrel_policy *policy) {
+  return ((const learned *)policy->self)->report;
+}

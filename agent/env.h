@@ -1,0 +1,75 @@
+/* A training environment: a simulated device that plays one episode after another and pays rewards.
+ *
+ * The reward of an interval between two decisions is the sum of what happened in it, discounted to its beginning:
+ *   open loop    each ended request: w_latency * clip(1 - (NTT - 1) / 4, -2, 1) + w_throughput * (in time ? 1 : -1/4);
+ *                a drop counts -1/2 for latency. Divided by the requests expected within tau.
+ *   closed loop  each finished segment: the share of the request that it did, times T * min(4, mean NP / NP of the stream),
+ *                weighted w_latency + w_throughput, divided by streams * tau: a step up the mean log progress.
+ *   both         - w_energy * energy / (full power * tau)
+ * so that a return is about 1 for perfect service in every case. tau is the time constant of the discount. */
+#ifndef COSREL_AGENT_ENV_H
+#define COSREL_AGENT_ENV_H
+
+#include <stdint.h>
+
+#include "backends/sim/sim.h"
+#include "sched/bound.h"
+#include "sched/case.h"
+#include "sched/engine.h"
+#include "sched/observe.h"
+
+/* What training draws episodes from: a case with its bound, shared read-only by all environments. */
+typedef struct cosrel_scene {
+  cosrel_case base;
+  cosrel_bound bound;
+} cosrel_scene;
+
+/* Which kinds of arrivals and which loads an episode may have. */
+typedef struct cosrel_curriculum {
+  double closed_share, poisson_share, periodic_share; /* the rest is bursty */
+  double load_low, load_high;
+  double episode_s;
+  double tau_open_s, tau_closed_s;
+} cosrel_curriculum;
+
+/* The part of an environment that a checkpoint keeps, with the engine's state block. Plain data. */
+typedef struct cosrel_env_memory {
+  uint64_t episode;
+  uint32_t scene, arrivals;
+  double load;
+  cosrel_objective objective;
+  double reward;        /* of the present interval so far */
+  cosrel_time interval; /* when it began */
+  double interval_mj;   /* energy then */
+} cosrel_env_memory;
+
+typedef struct cosrel_env {
+  const cosrel_scene *scenes;
+  uint32_t n_scenes;
+  const cosrel_curriculum *curriculum;
+  uint64_t key;  /* of all its draws */
+  cosrel_case c; /* the scene's, with this episode's arrivals and load; its tables are borrowed */
+  cosrel_sim sim;
+  cosrel_engine engine;
+  cosrel_sink sink;
+  cosrel_env_memory memory;
+  double tau_ns, expected;          /* discount; requests (open) or streams (closed) that a return is divided by */
+  double *work[COSREL_STREAMS_MAX]; /* [n_units + 1] prefix sums of the cheapest mean cost of each unit */
+  double *work_block;
+} cosrel_env;
+
+/* `index` tells environments of one training run apart. Scenes and curriculum are borrowed; `out` must not move. */
+cosrel_status cosrel_env_create(const cosrel_scene *scenes, uint32_t n_scenes, const cosrel_curriculum *curriculum,
+                                uint64_t seed, uint32_t index, cosrel_env *out, cosrel_error *error);
+void cosrel_env_destroy(cosrel_env *env);
+
+/* Runs on to a decision with two or more choices, taking single ones itself. *reward is that of the interval since the
+ * last call, *dt_ns its length. *cut is set when the episode is over at this state: it is an ordinary state whose value may
+ * be used, after which cosrel_env_next_episode must be called. */
+cosrel_status cosrel_env_advance(cosrel_env *env, cosrel_observation *o, double *reward, double *dt_ns, bool *cut);
+cosrel_status cosrel_env_next_episode(cosrel_env *env);
+
+/* Puts memory and the engine's state block back as a checkpoint had them. */
+cosrel_status cosrel_env_restore(cosrel_env *env, const cosrel_env_memory *memory, const void *state, size_t size);
+
+#endif

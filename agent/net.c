@@ -1,0 +1,91 @@
+/* Forward pass for one decision, in portable C.
+ *
+ *   base   = context policy_context + bias1            once per decision: [64]
+ *   h1(r)  = relu(base + row(r) policy_row)            per row: [64]
+ *   h2(r)  = relu(h1(r) policy_hidden + bias2)         [32]
+ *   z(r,k) = h2(r) policy_out + bias3                  [3], one logit per run length
+ *   value  = relu(relu(context V1 + c1) V2 + c2) V3 + c3
+ *
+ * All run lengths of a (request, processor) pair share one row, and the context enters the first layer once.
+ * No batching, no training here: agent/loss.c has the batched passes. */
+#include "agent/net.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "sched/rng.h"
+
+/* y[n] += x[m] W[m][n] */
+static void accumulate(const float *restrict x, const float *restrict w, float *restrict y, int m, int n) {
+  for (int i = 0; i < m; i++) {
+    float xi = x[i];
+    if (xi == 0) continue; /* after a relu about half are */
+    for (int j = 0; j < n; j++) y[j] += xi * w[i * n + j];
+  }
+}
+
+static void relu(float *y, int n) {
+  for (int j = 0; j < n; j++) y[j] = y[j] > 0 ? y[j] : 0;
+}
+
+static void fill_uniform(float *w, uint32_t n, double bound, uint64_t key) {
+  for (uint32_t i = 0; i < n; i++)
+    w[i] = (float)(bound * (2 * cosrel_rng_uniform(cosrel_rng_key(key, i)) - 1));
+}
+
+void cosrel_net_init(cosrel_net *net, uint64_t seed) {
+  /* rows and context enter the same layer, so they share its fan-in */
+  const double first_fan_in = COSREL_ROW_SIZE + COSREL_CONTEXT_SIZE;
+  uint64_t tensor = 0;
+#define X(name, rows, columns)                                                                              \
+  {                                                                                                         \
+    bool first = net->name == net->policy_row || net->name == net->policy_context;                          \
+    double bound = (rows) == 1 ? 0 : sqrt(6.0 / (first ? first_fan_in : (rows)));                           \
+    if (net->name == net->policy_out) bound *= 0.01;                                                        \
+    fill_uniform(net->name, (rows) * (columns), bound, cosrel_rng_key(cosrel_rng_key(seed, 0x6e6574u), tensor++)); \
+  }
+  COSREL_NET_TENSORS(X)
+#undef X
+}
+
+void cosrel_net_normalise(const cosrel_normaliser *normaliser, cosrel_observation *o) {
+  for (uint32_t r = 0; r < o->n_rows; r++) {
+    float *x = &o->rows[r * COSREL_ROW_SIZE];
+    if (o->choices[r].is_wait) continue;
+    for (int f = 0; f < COSREL_ROW_SIZE; f++) x[f] = (x[f] - normaliser->row_mean[f]) * normaliser->row_scale[f];
+  }
+  for (int f = 0; f < COSREL_CONTEXT_SIZE; f++)
+    o->context[f] = (o->context[f] - normaliser->context_mean[f]) * normaliser->context_scale[f];
+}
+
+void cosrel_net_logits(const cosrel_net *net, const cosrel_observation *o, float *logits) {
+  float base[COSREL_HIDDEN1];
+  memcpy(base, net->policy_bias1, sizeof base);
+  accumulate(o->context, net->policy_context, base, COSREL_CONTEXT_SIZE, COSREL_HIDDEN1);
+  for (uint32_t r = 0; r < o->n_rows; r++) {
+    float h1[COSREL_HIDDEN1], h2[COSREL_HIDDEN2], *z = &logits[r * COSREL_RUN_LENGTHS];
+    memcpy(h1, base, sizeof h1);
+    accumulate(&o->rows[r * COSREL_ROW_SIZE], net->policy_row, h1, COSREL_ROW_SIZE, COSREL_HIDDEN1);
+    relu(h1, COSREL_HIDDEN1);
+    memcpy(h2, net->policy_bias2, sizeof h2);
+    accumulate(h1, net->policy_hidden, h2, COSREL_HIDDEN1, COSREL_HIDDEN2);
+    relu(h2, COSREL_HIDDEN2);
+    memcpy(z, net->policy_bias3, sizeof net->policy_bias3);
+    accumulate(h2, net->policy_out, z, COSREL_HIDDEN2, COSREL_RUN_LENGTHS);
+    const cosrel_row_choice *choice = &o->choices[r];
+    for (int k = 0; k < COSREL_RUN_LENGTHS; k++)
+      if (!cosrel_choice_offered(choice, k)) z[k] = -INFINITY;
+  }
+}
+
+float cosrel_net_value(const cosrel_net *net, const float *context) {
+  float h1[COSREL_VALUE_HIDDEN], h2[COSREL_VALUE_HIDDEN], value = net->value_bias3[0];
+  memcpy(h1, net->value_bias1, sizeof h1);
+  accumulate(context, net->value_context, h1, COSREL_CONTEXT_SIZE, COSREL_VALUE_HIDDEN);
+  relu(h1, COSREL_VALUE_HIDDEN);
+  memcpy(h2, net->value_bias2, sizeof h2);
+  accumulate(h1, net->value_hidden, h2, COSREL_VALUE_HIDDEN, COSREL_VALUE_HIDDEN);
+  relu(h2, COSREL_VALUE_HIDDEN);
+  for (int i = 0; i < COSREL_VALUE_HIDDEN; i++) value += h2[i] * net->value_out[i];
+  return value;
+}

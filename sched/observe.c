@@ -1,0 +1,250 @@
+#include "sched/observe.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What rows of one (head, ready unit) share. */
+typedef struct head {
+  uint32_t s, slot, ready;
+  uint16_t begin;
+  double T, age, rem, slack;
+  double duration[COSREL_PROCESSORS_MAX]; /* to the end plus what then remains; INFINITY where p cannot run it */
+  double best;                            /* least time_to_idle + duration over all processors */
+  uint32_t best_processor;
+  double second;                          /* the same over all but best_processor */
+} head;
+
+static float clampf(double x, double low, double high) { return (float)(x < low ? low : x > high ? high : x); }
+
+uint32_t cosrel_observation_max_rows(const cosrel_case *c) {
+  return c->n_streams * COSREL_SEEN_READY * c->n_processors + 1;
+}
+
+static uint16_t run_limit(const cosrel_stream_case *sc, const cosrel_request *request, uint32_t ready, uint32_t p) {
+  uint16_t limit = sc->limit[p][request->ready[ready]];
+  return limit < request->ready_limit[ready] ? limit : request->ready_limit[ready];
+}
+
+/* Where the request is: the processor from which the rest is cheapest among those that hold the unit's first input. */
+static double remaining(const cosrel_case *c, const cosrel_stream_case *sc, const cosrel_request *request,
+                        uint16_t begin) {
+  uint8_t where = cosrel_request_where(c, request)[sc->preds[sc->pred_first[begin]]];
+  double rem = INFINITY;
+  for (uint32_t p = 0; p < c->n_processors; p++)
+    if (where >> p & 1 && sc->to_go[p][begin] < rem) rem = sc->to_go[p][begin];
+  return rem;
+}
+
+static cosrel_work work_of(const cosrel_case *c, const cosrel_state *state, const head *h, uint32_t p, uint16_t end) {
+  cosrel_candidate candidate = {.processor = (uint8_t)p, .slot = (uint16_t)h->slot, .begin = h->begin, .end = end};
+  return cosrel_state_work(c, state, &candidate);
+}
+
+static void look_at_head(const cosrel_case *c, const cosrel_state *state, const double *to_idle, uint32_t s,
+                         uint32_t ready, head *h) {
+  const cosrel_stream_case *sc = &c->streams[s];
+  uint32_t slot = (uint32_t)state->streams[s].head;
+  const cosrel_request *request = cosrel_state_request(c, state, slot);
+  *h = (head){.s = s, .slot = slot, .ready = ready, .begin = request->ready[ready], .T = sc->isolated_ns,
+              .age = (double)(state->now - request->arrival), .best = INFINITY, .second = INFINITY};
+  h->rem = remaining(c, sc, request, h->begin);
+  h->slack = (double)sc->deadline - h->age - h->rem;
+  for (uint32_t p = 0; p < c->n_processors; p++) {
+    uint16_t end = run_limit(sc, request, ready, p);
+    h->duration[p] = INFINITY;
+    if (end <= h->begin) continue;
+    cosrel_work work = work_of(c, state, h, p, end);
+    h->duration[p] = work.launch + work.transfer + work.compute + sc->to_go[p][end];
+    double finish = to_idle[p] + h->duration[p];
+    if (finish < h->best)
+      h->second = h->best, h->best = finish, h->best_processor = p;
+    else if (finish < h->second)
+      h->second = finish;
+  }
+}
+
+/* Gain of having p over the best other processor, in T of the head: positive when p is its best choice. */
+static double advantage(const head *h, const double *to_idle, uint32_t p) {
+  double other = p == h->best_processor ? h->second : h->best;
+  return (fmin(other, to_idle[p] + h->duration[p] + 3 * h->T) - to_idle[p] - h->duration[p]) / h->T;
+}
+
+static void fill_row(const cosrel_case *c, const cosrel_state *state, const double *to_idle, const double *np,
+                     double mean_np, double mean_T, const head *heads, uint32_t n_heads, const head *h, uint32_t p,
+                     float *x, cosrel_row_choice *choice) {
+  const cosrel_stream_case *sc = &c->streams[h->s];
+  const cosrel_stream_state *stream = &state->streams[h->s];
+  const cosrel_request *request = cosrel_state_request(c, state, h->slot);
+  uint16_t end = run_limit(sc, request, h->ready, p);
+  uint16_t ends[COSREL_RUN_LENGTHS] = {(uint16_t)(h->begin + 1), (uint16_t)(h->begin + 4), end};
+  double T = h->T, total[COSREL_RUN_LENGTHS], regret[COSREL_RUN_LENGTHS];
+  cosrel_work work = {0};
+  *choice = (cosrel_row_choice){.slot = (uint16_t)h->slot, .begin = h->begin, .processor = (uint8_t)p};
+  for (int k = COSREL_RUN_LENGTHS - 1; k >= 0; k--) {
+    if (ends[k] >= end && k < COSREL_RUN_LENGTHS - 1) {
+      total[k] = total[k + 1], regret[k] = regret[k + 1]; /* the longer run is the same one */
+      continue;
+    }
+    choice->ends[k] = ends[k];
+    cosrel_work w = work_of(c, state, h, p, ends[k]);
+    total[k] = w.launch + w.transfer + w.compute;
+    regret[k] = total[k] + sc->to_go[p][ends[k]] - h->rem;
+    if (k == COSREL_RUN_LENGTHS - 1) work = w;
+  }
+
+  double d = h->duration[p], least = INFINITY, least_idle = INFINITY, least_price = INFINITY;
+  double slowed = 0, slows = 0;
+  for (uint32_t q = 0; q < c->n_processors; q++) {
+    least = fmin(least, h->duration[q]);
+    least_price = fmin(least_price, c->price[q] * h->duration[q]);
+    if (q == p) continue;
+    if (cosrel_processor_idle(state, q)) {
+      least_idle = fmin(least_idle, h->duration[q]);
+    } else {
+      slowed += c->kappa[p][q] * state->running[q].beta;
+      slows += c->kappa[q][p] * state->running[q].beta;
+    }
+  }
+  double rivals = 0, rival_gain = -3;
+  for (uint32_t i = 0; i < n_heads; i++) {
+    if (heads[i].s == h->s || heads[i].duration[p] == INFINITY) continue;
+    rivals += heads[i].best_processor == p;
+    rival_gain = fmax(rival_gain, advantage(&heads[i], to_idle, p));
+  }
+
+  x[COSREL_ROW_is_wait] = 0;
+  x[COSREL_ROW_age] = clampf(h->age / T / 2, 0, 3);
+  x[COSREL_ROW_best_utility] = (float)cosrel_utility((h->age + h->rem) / T);
+  x[COSREL_ROW_slack] = clampf(h->slack / T / 2, -2, 3);
+  x[COSREL_ROW_remaining] = clampf(h->rem / T, 0, 2);
+  x[COSREL_ROW_started] = request->n_started > 0;
+  x[COSREL_ROW_backlog] = (float)(stream->n_live - 1) / 4;
+  x[COSREL_ROW_closed] = sc->arrivals == COSREL_ARRIVALS_CLOSED;
+  x[COSREL_ROW_demand] = x[COSREL_ROW_closed] > 0 ? 0 : clampf(sc->rate_hz * T * 1e-9, 0, 2);
+  x[COSREL_ROW_due] =
+      x[COSREL_ROW_closed] > 0 ? 0 : clampf((double)(state->now - stream->last_arrival) * sc->rate_hz * 1e-9, 0, 2);
+  x[COSREL_ROW_fairness_debt] = clampf(log2((mean_np + 0.02) / (np[h->s] + 0.02)) / 1.5, -2, 2);
+  x[COSREL_ROW_size] = clampf(log2(T / mean_T) / 2, -2, 2);
+  x[COSREL_ROW_is_branch] = h->ready > 0;
+  x[COSREL_ROW_coverage] = (float)(end - h->begin) / (float)sc->n_units;
+  x[COSREL_ROW_duration_end] = clampf(total[2] / T, 0, 4);
+  x[COSREL_ROW_duration_4] = clampf(total[1] / T, 0, 4);
+  x[COSREL_ROW_duration_1] = clampf(total[0] / T, 0, 4);
+  x[COSREL_ROW_regret_end] = clampf(regret[2] / T, -0.5, 4);
+  x[COSREL_ROW_regret_4] = clampf(regret[1] / T, -0.5, 4);
+  x[COSREL_ROW_regret_1] = clampf(regret[0] / T, -0.5, 4);
+  x[COSREL_ROW_duration_log] = clampf(log2(total[2] / mean_T) / 2, -3, 3);
+  x[COSREL_ROW_transfer] = clampf(work.transfer / T * 2, 0, 3);
+  x[COSREL_ROW_launch_share] = clampf(work.launch / total[2], 0, 1);
+  x[COSREL_ROW_advantage_all] = clampf(advantage(h, to_idle, p), -3, 3);
+  x[COSREL_ROW_advantage_idle] = clampf((fmin(least_idle, d + 3 * T) - d) / T, -3, 3);
+  x[COSREL_ROW_finish_utility] = (float)cosrel_utility((h->age + d) / T);
+  x[COSREL_ROW_deadline_margin] = clampf(((double)sc->deadline - h->age - d) / T, -3, 3);
+  x[COSREL_ROW_slowed] = clampf(slowed * work.beta * 2, 0, 3);
+  x[COSREL_ROW_slows] = clampf(slows * work.beta * 2, 0, 3);
+  x[COSREL_ROW_energy] = clampf(c->busy_w[p] * d * 1e-6 / sc->isolated_mj, 0, 4);
+  x[COSREL_ROW_price_ratio] = clampf(c->price[p] * d / (least_price + 1e-6 * d) - 1, 0, 4);
+  x[COSREL_ROW_affinity] = clampf(d / least - 1, 0, 4);
+  x[COSREL_ROW_rivals] = (float)rivals / 4;
+  x[COSREL_ROW_rival_gain] = clampf(rival_gain, -3, 3);
+  x[COSREL_ROW_priority] = clampf(log2(c->workload->streams[h->s].priority) / 2, -2, 2);
+}
+
+static void fill_globals(const cosrel_case *c, const cosrel_state *state, const double *to_idle, double mean_T,
+                         const head *heads, uint32_t n_heads, const cosrel_objective *objective, float *g) {
+  double sum = 0, least = 4 * mean_T, most = 0, least_slack = 3, utility = 0, late = 0, work = 0, closed = 0;
+  for (uint32_t p = 0; p < c->n_processors; p++) {
+    sum += to_idle[p];
+    most = fmax(most, to_idle[p]);
+    if (!cosrel_processor_idle(state, p)) least = fmin(least, to_idle[p]);
+  }
+  for (uint32_t i = 0; i < n_heads; i++) {
+    least_slack = fmin(least_slack, heads[i].slack / heads[i].T);
+    utility += cosrel_utility((heads[i].age + heads[i].rem) / heads[i].T);
+    late += heads[i].slack < 0;
+  }
+  for (uint32_t s = 0; s < c->n_streams; s++) {
+    work += state->streams[s].n_live * c->streams[s].isolated_ns;
+    closed += c->streams[s].arrivals == COSREL_ARRIVALS_CLOSED;
+  }
+  double load = c->load > 0 ? c->load : c->lambda_star > 0 ? 1 / c->lambda_star : 1;
+  double weights = objective->latency + objective->throughput + objective->energy;
+  g[COSREL_GLOBAL_idle_share] = (float)state->n_idle / (float)c->n_processors;
+  g[COSREL_GLOBAL_head_share] = (float)state->n_heads / (float)c->n_streams;
+  g[COSREL_GLOBAL_live] = clampf((double)state->n_live / c->n_streams / 2, 0, 2);
+  g[COSREL_GLOBAL_mean_time_to_idle] = clampf(sum / c->n_processors / mean_T, 0, 4);
+  g[COSREL_GLOBAL_least_time_to_idle] = clampf(least / mean_T, 0, 4);
+  g[COSREL_GLOBAL_most_time_to_idle] = clampf(most / mean_T, 0, 4);
+  g[COSREL_GLOBAL_load] = closed < c->n_streams ? clampf(load, 0, 2) : 0;
+  g[COSREL_GLOBAL_closed_share] = (float)(closed / c->n_streams);
+  g[COSREL_GLOBAL_weight_latency] = (float)(objective->latency / weights);
+  g[COSREL_GLOBAL_weight_throughput] = (float)(objective->throughput / weights);
+  g[COSREL_GLOBAL_weight_energy] = (float)(objective->energy / weights);
+  g[COSREL_GLOBAL_queued_work] = clampf(work / c->n_processors / mean_T / 2, 0, 4);
+  g[COSREL_GLOBAL_least_slack] = clampf(least_slack, -3, 3);
+  g[COSREL_GLOBAL_mean_utility] = (float)(utility / n_heads);
+  g[COSREL_GLOBAL_late_share] = (float)(late / n_heads);
+  g[COSREL_GLOBAL_processors] = (float)c->n_processors / 4;
+  g[COSREL_GLOBAL_streams] = clampf(c->n_streams / 6.0, 0, 3);
+}
+
+static void pool(const cosrel_observation *o, float *mean, float *max) {
+  for (uint32_t f = 0; f < COSREL_ROW_SIZE; f++) mean[f] = 0, max[f] = -1e30f;
+  for (uint32_t r = 0; r < o->n_rows; r++) {
+    const float *x = &o->rows[r * COSREL_ROW_SIZE];
+    for (uint32_t f = 0; f < COSREL_ROW_SIZE; f++) {
+      mean[f] += x[f];
+      max[f] = x[f] > max[f] ? x[f] : max[f];
+    }
+  }
+  for (uint32_t f = 0; f < COSREL_ROW_SIZE; f++) mean[f] /= (float)o->n_rows;
+}
+
+void cosrel_observe(const cosrel_case *c, const cosrel_state *state, const cosrel_objective *objective,
+                    cosrel_observation *out) {
+  double to_idle[COSREL_PROCESSORS_MAX], np[COSREL_STREAMS_MAX], mean_np = 0, mean_T = 0;
+  for (uint32_t p = 0; p < c->n_processors; p++) to_idle[p] = cosrel_state_time_to_idle(state, p);
+  for (uint32_t s = 0; s < c->n_streams; s++) {
+    const cosrel_stream_state *stream = &state->streams[s];
+    /* A rational stand-in for the exponential decay since the last completion, cheap on a phone core. */
+    double ema = stream->rate_ema / (1 + cosrel_time_s(state->now - stream->rate_ema_at));
+    np[s] = ema * c->streams[s].isolated_ns * 1e-9;
+    mean_np += np[s] / c->n_streams;
+    mean_T += c->streams[s].isolated_ns / c->n_streams;
+  }
+
+  head heads[COSREL_STREAMS_MAX * COSREL_SEEN_READY];
+  uint32_t n_heads = 0;
+  for (uint32_t s = 0; s < c->n_streams; s++) {
+    if (state->streams[s].head == COSREL_NONE) continue;
+    uint32_t n_ready = cosrel_state_request(c, state, (uint32_t)state->streams[s].head)->n_ready;
+    for (uint32_t i = 0; i < n_ready && i < COSREL_SEEN_READY; i++)
+      look_at_head(c, state, to_idle, s, i, &heads[n_heads++]);
+  }
+
+  out->n_rows = out->n_choices = 0;
+  for (uint32_t i = 0; i < n_heads; i++)
+    for (uint32_t p = 0; p < c->n_processors; p++) {
+      if (!cosrel_processor_idle(state, p) || heads[i].duration[p] == INFINITY) continue;
+      cosrel_row_choice *choice = &out->choices[out->n_rows];
+      fill_row(c, state, to_idle, np, mean_np, mean_T, heads, n_heads, &heads[i], p,
+               &out->rows[out->n_rows++ * COSREL_ROW_SIZE], choice);
+      for (int k = 0; k < COSREL_RUN_LENGTHS; k++) out->n_choices += choice->ends[k] > 0;
+    }
+  if (cosrel_state_event_pending(state)) {
+    float *x = &out->rows[out->n_rows * COSREL_ROW_SIZE];
+    memset(x, 0, COSREL_ROW_SIZE * sizeof *x);
+    x[COSREL_ROW_is_wait] = 1;
+    out->choices[out->n_rows++] = (cosrel_row_choice){.is_wait = 1};
+    out->n_choices++;
+  }
+  fill_globals(c, state, to_idle, mean_T, heads, n_heads, objective, out->context);
+  pool(out, out->context + COSREL_GLOBAL_SIZE, out->context + COSREL_GLOBAL_SIZE + COSREL_ROW_SIZE);
+}
+
+cosrel_candidate cosrel_observation_candidate(const cosrel_observation *observation, uint32_t row, uint32_t length) {
+  const cosrel_row_choice *choice = &observation->choices[row];
+  if (choice->is_wait) return (cosrel_candidate){.action = COSREL_WAIT};
+  return (cosrel_candidate){.action = COSREL_RUN, .processor = choice->processor, .batch = 1, .slot = choice->slot,
+                            .begin = choice->begin, .end = choice->ends[length]};
+}
