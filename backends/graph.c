@@ -447,6 +447,12 @@ int32_t cosrel_graph_resize(cosrel_graph *graph, int32_t x, const char *name, ui
   return cosrel_graph_add(graph, &node, &x, 1);
 }
 
+int32_t cosrel_graph_shuffle(cosrel_graph *graph, int32_t x, const char *name, uint32_t groups) {
+  cosrel_node node = begin(graph, name, "", COSREL_OP_CHANNEL_SHUFFLE);
+  node.groups = groups;
+  return cosrel_graph_add(graph, &node, &x, 1);
+}
+
 int32_t cosrel_graph_reshape(cosrel_graph *graph, int32_t x, const char *name, cosrel_shape shape) {
   cosrel_node node = begin(graph, name, "", COSREL_OP_RESHAPE);
   node.shape = shape;

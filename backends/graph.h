@@ -154,6 +154,8 @@ int32_t cosrel_graph_concat(cosrel_graph *graph, const int32_t *xs, uint32_t n, 
 int32_t cosrel_graph_slice(cosrel_graph *graph, int32_t x, const char *name, uint32_t axis, uint32_t begin,
                            uint32_t length);
 int32_t cosrel_graph_resize(cosrel_graph *graph, int32_t x, const char *name, uint32_t height, uint32_t width);
+/* Interleaves the channels of `groups` equal groups. */
+int32_t cosrel_graph_shuffle(cosrel_graph *graph, int32_t x, const char *name, uint32_t groups);
 int32_t cosrel_graph_reshape(cosrel_graph *graph, int32_t x, const char *name, cosrel_shape shape);
 /* permutation has as many entries as x has axes. */
 int32_t cosrel_graph_transpose(cosrel_graph *graph, int32_t x, const char *name, const uint32_t *permutation);

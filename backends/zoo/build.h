@@ -12,6 +12,15 @@ void cosrel_zoo_resnet50(cosrel_graph *graph, uint32_t side);
 void cosrel_zoo_googlenet(cosrel_graph *graph, uint32_t side);
 void cosrel_zoo_inception_v3(cosrel_graph *graph, uint32_t side);
 void cosrel_zoo_deeplabv3_plus_mobilenet(cosrel_graph *graph, uint32_t side);
+void cosrel_zoo_alexnet(cosrel_graph *graph, uint32_t side);
+void cosrel_zoo_vgg16(cosrel_graph *graph, uint32_t side);
+void cosrel_zoo_shufflenet_v2(cosrel_graph *graph, uint32_t side);
+void cosrel_zoo_efficientnet_b0(cosrel_graph *graph, uint32_t side);
+void cosrel_zoo_ssd_mobilenet_v2(cosrel_graph *graph, uint32_t side);
+void cosrel_zoo_ssdlite_mobilenet_v2(cosrel_graph *graph, uint32_t side);
+void cosrel_zoo_yolov3(cosrel_graph *graph, uint32_t side);
+void cosrel_zoo_yolov3_tiny(cosrel_graph *graph, uint32_t side);
+void cosrel_zoo_transformer_small(cosrel_graph *graph, uint32_t side);
 
 /* A name made of parts, usable within the expression that calls it: f(graph, cosrel_zoo_label("%s.conv", block).text).
  */
@@ -32,8 +41,13 @@ int32_t cosrel_zoo_classifier(cosrel_graph *graph, int32_t x, uint32_t classes);
 typedef struct cosrel_zoo_bottleneck {
   uint32_t channels, expand, stride, dilation;
   bool pad_first;
+  int32_t *expanded; /* gets the output of the expansion, unless NULL */
 } cosrel_zoo_bottleneck;
 int32_t cosrel_zoo_inverted_residual(cosrel_graph *graph, int32_t x, const char *name,
                                      const cosrel_zoo_bottleneck *block);
+
+/* MobileNetV2 up to its 1280 channels. `wide`, unless NULL, gets the last map at stride 16, 576 channels: the expansion
+ * of the block that halves it. */
+int32_t cosrel_zoo_mobilenet_v2_features(cosrel_graph *graph, int32_t x, int32_t *wide);
 
 #endif

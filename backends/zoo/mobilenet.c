@@ -55,18 +55,18 @@ int32_t cosrel_zoo_inverted_residual(cosrel_graph *graph, int32_t x, const char 
   cosrel_conv project = {.channels = block->channels, .kernel = 1, .batch_norm = true};
   int32_t y = x;
   if (expands) y = cosrel_graph_conv(graph, y, cosrel_zoo_label("%s.expand", name).text, &expand);
+  if (block->expanded != NULL) *block->expanded = y;
   y = cosrel_graph_conv(graph, y, cosrel_zoo_label("%s.depthwise", name).text, &depthwise);
   y = cosrel_graph_conv(graph, y, cosrel_zoo_label("%s.project", name).text, &project);
   if (block->stride != 1 || block->channels != in_channels) return y;
   return cosrel_graph_binary(graph, y, x, cosrel_zoo_label("%s.add", name).text, COSREL_OP_ADD);
 }
 
-void cosrel_zoo_mobilenet_v2(cosrel_graph *graph, uint32_t side) {
+int32_t cosrel_zoo_mobilenet_v2_features(cosrel_graph *graph, int32_t x, int32_t *wide) {
   static const struct {
     uint32_t expand, channels, repeats, stride;
   } stages[] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
                 {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
-  int32_t x = cosrel_graph_input(graph, "image", 3, side, side);
   cosrel_conv stem = {
       .channels = 32, .kernel = 3, .stride = 2, .pad = 1, .batch_norm = true, .activation = COSREL_RELU6};
   cosrel_conv last = {.channels = 1280, .kernel = 1, .batch_norm = true, .activation = COSREL_RELU6};
@@ -77,10 +77,16 @@ void cosrel_zoo_mobilenet_v2(cosrel_graph *graph, uint32_t side) {
       cosrel_zoo_bottleneck block = {.channels = stages[s].channels,
                                      .expand = stages[s].expand,
                                      .stride = r == 0 ? stages[s].stride : 1,
-                                     .dilation = 1};
+                                     .dilation = 1,
+                                     .expanded = stages[s].channels == 160 && r == 0 ? wide : NULL};
       x = cosrel_zoo_inverted_residual(graph, x, cosrel_zoo_label("block%d", index++).text, &block);
     }
   }
-  x = cosrel_graph_conv(graph, x, "last", &last);
+  return cosrel_graph_conv(graph, x, "last", &last);
+}
+
+void cosrel_zoo_mobilenet_v2(cosrel_graph *graph, uint32_t side) {
+  int32_t x = cosrel_graph_input(graph, "image", 3, side, side);
+  x = cosrel_zoo_mobilenet_v2_features(graph, x, NULL);
   cosrel_zoo_classifier(graph, x, 1000);
 }
