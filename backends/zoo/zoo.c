@@ -11,9 +11,11 @@
 #define SIDE_MIN 16
 #define SIDE_MAX 4096
 #define TORCHVISION "torchvision, weight metadata num_params and _ops (multiply-accumulates)"
+#define DARKNET "pjreddie.com/darknet/yolo (FLOPs, two per multiply-accumulate)"
+#define OPEN_MODEL_ZOO "OpenVINO Open Model Zoo"
 
-/* Names and input sizes as on Qualcomm AI Hub, whose measured latencies profiles rest on; there inception_v3 runs at
- * 224, while its published figures are for 299. */
+/* Names and input sizes of the first eight are as on Qualcomm AI Hub, whose measured latencies profiles rest on; there
+ * inception_v3 runs at 224, while its published figures are for 299. */
 static const cosrel_zoo_entry table[] = {
     {"squeezenet1_1", "SqueezeNet 1.1", cosrel_zoo_squeezenet1_1, 224, 224, 0.349e9, 1235496, TORCHVISION},
     {"mobilenet_v1", "MobileNetV1 1.0", cosrel_zoo_mobilenet_v1, 224, 224, 569e6, 4.24e6,
@@ -31,6 +33,26 @@ static const cosrel_zoo_entry table[] = {
     {"deeplabv3_plus_mobilenet", "DeepLabV3+ with MobileNetV2, output stride 16", cosrel_zoo_deeplabv3_plus_mobilenet,
      513, 513, 17.0e9 + 9.815e9, 5.80e6,
      "VainF/DeepLabV3Plus-Pytorch (17.0 G) and the decoder's second convolution; parameters: Qualcomm AI Hub (5.80M)"},
+    /* The dense layers use each of their 58.6 M weights once. */
+    {"alexnet", "AlexNet (Caffe's, two groups)", cosrel_zoo_alexnet, 227, 227, 666e6 + 58.6e6, 60.965e6,
+     "Chen et al., ISSCC 2016 (666 M in convolutions) and one per weight of the dense layers; "
+     "parameters: " OPEN_MODEL_ZOO " (60.965 M)"},
+    {"vgg16", "VGG-16", cosrel_zoo_vgg16, 224, 224, 15.47e9, 138357544, TORCHVISION},
+    {"shufflenet_v2", "ShuffleNetV2 1.0x", cosrel_zoo_shufflenet_v2, 224, 224, 0.145e9, 2278604, TORCHVISION},
+    {"efficientnet_b0", "EfficientNet-B0", cosrel_zoo_efficientnet_b0, 224, 224, 0.386e9, 5288548, TORCHVISION},
+    /* Open Model Zoo's FLOPs are those of OpenVINO's Model Analyzer, which counts two per multiply-accumulate but also
+     * two per output of a ReLU6 and three per output of a residual's addition: 25 M in either. */
+    {"ssd_mobilenet_v2", "SSD with MobileNetV2 (TensorFlow's ssd_mobilenet_v2_coco)", cosrel_zoo_ssd_mobilenet_v2, 300,
+     300, (3.775e9 - 25e6) / 2, 16.818e6, OPEN_MODEL_ZOO " (3.775 GFLOPs less those of ReLU6 and additions; 16.818 M)"},
+    {"ssdlite_mobilenet_v2", "SSDLite with MobileNetV2 (TensorFlow's ssdlite_mobilenet_v2_coco)",
+     cosrel_zoo_ssdlite_mobilenet_v2, 300, 300, (1.525e9 - 25e6) / 2, 4.475e6,
+     OPEN_MODEL_ZOO " (1.525 GFLOPs less those of ReLU6 and additions; 4.475 M)"},
+    {"yolov3", "YOLOv3", cosrel_zoo_yolov3, 416, 416, 65.86e9 / 2, 61.922e6,
+     DARKNET "; parameters: " OPEN_MODEL_ZOO " (yolo-v3-tf, 61.922 M)"},
+    {"yolov3_tiny", "YOLOv3-tiny", cosrel_zoo_yolov3_tiny, 416, 416, 5.56e9 / 2, 8.848e6,
+     DARKNET "; parameters: " OPEN_MODEL_ZOO " (yolo-v3-tiny-tf, 8.848 M)"},
+    {"transformer_small", "Transformer encoder, 4 layers, width 256, 128 tokens", cosrel_zoo_transformer_small, 128,
+     128, 0, 0, "none published for this size"},
 };
 
 #define TABLE_LENGTH (sizeof table / sizeof table[0])

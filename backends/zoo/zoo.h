@@ -10,11 +10,11 @@ typedef struct cosrel_zoo_entry {
   const char *title;
   /* Adds the network for inputs of side x side (tokens for a sequence) to an empty graph; errors stick in the graph. */
   void (*build)(cosrel_graph *graph, uint32_t side);
-  uint32_t side;           /* what NAME alone means: the size at which phones are benchmarked */
-  uint32_t published_side; /* the size of the two figures below */
-  double published_macs;   /* multiply-accumulates; 0 where nobody published any */
-  double published_parameters;
-  const char *source; /* of the two figures */
+  uint32_t side;               /* what NAME alone means: the size at which phones are benchmarked */
+  uint32_t published_side;     /* the size of the two figures below */
+  double published_macs;       /* multiply-accumulates; 0 where nobody published any */
+  double published_parameters; /* likewise */
+  const char *source;          /* of the two figures */
 } cosrel_zoo_entry;
 
 /* The table in its fixed order; `count` gets its length. Static, read-only, thread-safe. */
