@@ -7,14 +7,12 @@
 #include <gsl/gsl_rng.h>
 #include <gsl/gsl_siman.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "sched/policies/common.h"
 #include "sched/policies/pinned.h"
 #include "sched/policies/simulate.h"
 
 #define ENUMERATED_MAX 729
-#define TRIAL_S 2.0 /* simulated seconds of a trial */
 
 typedef struct trial {
   const cosrel_case *c;
@@ -38,7 +36,7 @@ static void enumerate(const trial *t, uint32_t n_mappings, cosrel_pinned *best) 
   for (uint32_t code = 0; code < 2 * n_mappings; code++) {
     cosrel_pinned pinned = {.shortest = code % 2};
     for (uint32_t s = 0, rest = code / 2; s < t->c->n_streams; s++, rest /= t->c->n_processors)
-      pinned.home[s] = (uint8_t)(rest % t->c->n_processors);
+      pinned.home[s][0] = (uint8_t)(rest % t->c->n_processors);
     double worth = score(t, &pinned);
     if (worth > most) most = worth, *best = pinned;
   }
@@ -56,10 +54,8 @@ static void step(const gsl_rng *rng, void *self, double size) {
   if (s == at->t->c->n_streams)
     at->pinned.shortest = !at->pinned.shortest;
   else
-    at->pinned.home[s] = (uint8_t)gsl_rng_uniform_int(rng, at->t->c->n_processors);
+    at->pinned.home[s][0] = (uint8_t)gsl_rng_uniform_int(rng, at->t->c->n_processors);
 }
-
-static double distance(void *a, void *b) { return memcmp(&((point *)a)->pinned, &((point *)b)->pinned, sizeof(cosrel_pinned)); }
 
 /* Starts from every stream on the processor that is fastest for it. */
 static cosrel_status anneal(const trial *t, cosrel_pinned *best) {
@@ -72,37 +68,40 @@ static cosrel_status anneal(const trial *t, cosrel_pinned *best) {
     double least = INFINITY;
     for (uint32_t p = 0; p < t->c->n_processors; p++) {
       double whole = sc->mean[p][sc->n_units] + t->c->launch_ns[p];
-      if (sc->limit[p][0] == sc->n_units && whole < least) least = whole, at.pinned.home[s] = (uint8_t)p;
+      if (sc->limit[p][0] == sc->n_units && whole < least) least = whole, at.pinned.home[s][0] = (uint8_t)p;
     }
   }
   const gsl_siman_params_t how = {.n_tries = 1, .iters_fixed_T = 40, .step_size = 1, .k = 1, .t_initial = 0.05,
                                   .mu_t = 1.3, .t_min = 0.001};
-  gsl_siman_solve(rng, &at, energy, step, distance, NULL, NULL, NULL, NULL, sizeof at, how);
+  gsl_siman_solve(rng, &at, energy, step, NULL, NULL, NULL, NULL, NULL, sizeof at, how);
   gsl_rng_free(rng);
   *best = at.pinned;
   return COSREL_OK;
 }
 
-static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self, cosrel_error *error) {
-  double seconds = config->duration_s > 0 && config->duration_s < TRIAL_S ? config->duration_s : TRIAL_S;
+cosrel_status cosrel_pinned_search(const cosrel_case *c, const cosrel_policy_config *config, cosrel_pinned *best) {
+  double seconds = config->duration_s > 0 ? fmin(config->duration_s, COSREL_TRIAL_S) : COSREL_TRIAL_S;
   trial t = {.c = c, .scratch = malloc(c->state_size), .seed = config->seed, .horizon = (cosrel_time)(seconds * 1e9)};
-  cosrel_pinned *best = calloc(1, sizeof *best);
-  cosrel_status status = COSREL_NOMEM;
-  if (t.scratch == NULL || best == NULL) goto fail;
+  if (t.scratch == NULL) return COSREL_NOMEM;
+  cosrel_status status = COSREL_OK;
   double n_mappings = pow(c->n_processors, c->n_streams);
-  status = COSREL_OK;
   if (n_mappings <= ENUMERATED_MAX)
     enumerate(&t, (uint32_t)n_mappings, best);
   else
     status = anneal(&t, best);
-  if (status != COSREL_OK) goto fail;
   free(t.scratch);
+  return status;
+}
+
+static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self, cosrel_error *error) {
+  cosrel_pinned *best = calloc(1, sizeof *best);
+  cosrel_status status = best == NULL ? COSREL_NOMEM : cosrel_pinned_search(c, config, best);
+  if (status != COSREL_OK) {
+    free(best);
+    return cosrel_fail(error, status, "policy best-static: %s", cosrel_status_text(status));
+  }
   *self = best;
   return COSREL_OK;
-fail:
-  free(t.scratch);
-  free(best);
-  return cosrel_fail(error, status, "policy best-static: %s", cosrel_status_text(status));
 }
 
 static void destroy(void *self) { free(self); }

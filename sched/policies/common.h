@@ -101,9 +101,11 @@ typedef double (*cosrel_placing)(const cosrel_case *c, const cosrel_state *state
 /* List scheduling with waiting. Each head looks at the processor that would end it first, busy ones being free later;
  * the head of most value takes its processor. If that one is free the head starts now; otherwise the head waits for it,
  * which makes the processor free later still for the others, and the next head is placed. WAIT when all wait. Waiting
- * matters: a processor five times slower that is idle now is rarely a bargain. Ties go to the lower stream. */
+ * matters: a processor five times slower that is idle now is rarely a bargain. Ties go to the lower stream. `toll` (NULL:
+ * none) is ns per head and processor that count in the choice of the processor as if it ended that much later. */
 static inline cosrel_candidate cosrel_heads_place(const cosrel_case *c, const cosrel_state *state,
-                                                  const cosrel_heads *heads, cosrel_placing value) {
+                                                  const cosrel_heads *heads, cosrel_placing value,
+                                                  double (*toll)[COSREL_PROCESSORS_MAX]) {
   double free_in[COSREL_PROCESSORS_MAX];
   uint64_t placed = 0;
   for (uint32_t p = 0; p < c->n_processors; p++) free_in[p] = cosrel_state_time_to_idle(state, p);
@@ -113,10 +115,12 @@ static inline cosrel_candidate cosrel_heads_place(const cosrel_case *c, const co
     for (uint32_t h = 0; h < heads->n; h++) {
       if (placed >> h & 1) continue;
       uint32_t best = 0;
-      double finish = free_in[0] + heads->rest[h][0];
-      for (uint32_t p = 1; p < c->n_processors; p++)
-        if (free_in[p] + heads->rest[h][p] < finish) finish = free_in[p] + heads->rest[h][p], best = p;
-      double worth = value(c, state, heads, h, best, finish);
+      double least = INFINITY;
+      for (uint32_t p = 0; p < c->n_processors; p++) {
+        double finish = free_in[p] + heads->rest[h][p] + (toll != NULL ? toll[h][p] : 0);
+        if (finish < least) least = finish, best = p;
+      }
+      double worth = value(c, state, heads, h, best, free_in[best] + heads->rest[h][best]);
       if (first == UINT32_MAX || worth > most) first = h, on = best, most = worth;
     }
     if (cosrel_processor_idle(state, on) && free_in[on] <= 0) return cosrel_heads_run(heads, first, on);

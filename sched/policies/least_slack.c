@@ -18,7 +18,7 @@ static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_st
   (void)self;
   cosrel_heads heads;
   cosrel_heads_read(c, state, &heads);
-  return cosrel_heads_place(c, state, &heads, urgency);
+  return cosrel_heads_place(c, state, &heads, urgency, NULL);
 }
 
 const cosrel_policy_ops cosrel_policy_least_slack = {

@@ -19,7 +19,7 @@ static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_st
   (void)self;
   cosrel_heads heads;
   cosrel_heads_read(c, state, &heads);
-  return cosrel_heads_place(c, state, &heads, utility_rate);
+  return cosrel_heads_place(c, state, &heads, utility_rate, NULL);
 }
 
 const cosrel_policy_ops cosrel_policy_srpt = {
