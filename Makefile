@@ -65,10 +65,11 @@ help:
 	@echo 'make            the library and build/cosrel'
 	@echo 'make deps       installs the Debian packages that are missing'
 	@echo 'make demo       trains a policy, compares it with every other one, writes build/demo/'
-	@echo 'make test       every test (make test ONLY=engine for one)'
-	@echo 'make bench      one JSON line per figure (make bench ONLY=sim for one)'
+	@echo 'make test       every test (make test ONLY='engine state' for some)'
+	@echo 'make bench      one JSON line per figure (make bench ONLY=sim for some)'
 	@echo 'make asan       the tests under AddressSanitizer; likewise ubsan and, with clang, tsan'
 	@echo 'make cov        the tests with line coverage per file'
+	@echo 'make lint       clang-format, clang-tidy and cppcheck, as far as they are installed'
 	@echo 'make fuzz       the fuzz targets for FUZZ_SECONDS (20) each; needs clang'
 	@echo 'make install    program, library, headers and cosrel.pc under PREFIX (/usr/local), in DESTDIR'
 	@echo 'make clean      removes build/'
@@ -132,14 +133,14 @@ deps:
 test: deps
 	@$(MAKE) --no-print-directory run-tests
 run-tests: $(TESTS) $(BUILD)/cosrel $(SHARED) $(TOOLS)
-	@COSREL=$(BUILD)/cosrel tests/run $(filter $(if $(ONLY),%/test_$(ONLY),%),$(TESTS))
+	@COSREL=$(BUILD)/cosrel tests/run $(filter $(if $(ONLY),$(addprefix %/test_,$(ONLY)),%),$(TESTS))
 
 demo: deps
 	@$(MAKE) --no-print-directory all
 	@COSREL=$(BUILD)/cosrel experiments/demo.sh $(BUILD)/demo
 
 bench: $(BENCHES)
-	@for b in $(filter $(if $(ONLY),%/bench_$(ONLY),%),$(BENCHES)); do $$b || exit 1; done
+	@for b in $(filter $(if $(ONLY),$(addprefix %/bench_,$(ONLY)),%),$(BENCHES)); do $$b || exit 1; done
 
 # Sanitizers: the same tests, compiled anew in a folder of their own. GLPK and OpenBLAS keep memory until the end.
 asan:
@@ -159,6 +160,18 @@ cov:
 	  /^File/ { file = $$2 } /^Lines executed/ && file ~ /\.c$$/ { split($$0, part, /[:% ]+/); \
 	  printf "%6.1f %% of %5d lines  %s\n", part[3], part[5], file; hit += part[3] * part[5]; all += part[5]; file = "" } \
 	  END { if (all) printf "%6.1f %% of %5d lines  in all\n", hit / all, all }'
+LINT_SRC := $(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC)
+lint: lint-format lint-tidy lint-cppcheck
+lint-format:
+	@clang-format --dry-run -Werror $(LINT_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h)
+lint-tidy:
+	@printf '%s\n' $(LINT_SRC) | xargs -P $$(nproc) -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 \
+	  -D_POSIX_C_SOURCE=200809L -I. -fopenmp 2>/dev/null' lint
+lint-cppcheck:
+	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 --inline-suppr -j $$(nproc) \
+	  --suppress=missingIncludeSystem --suppress=checkersReport -D_POSIX_C_SOURCE=200809L -I. \
+	  $(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC)
+
 fuzz:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang CFLAGS='-O1 -g' \
 	  SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' run-fuzzers
@@ -185,6 +198,6 @@ clean:
 	rm -rf $(BUILD)
 
 always:
-.PHONY: all help deps test run-tests demo bench asan ubsan tsan cov fuzz run-fuzzers install clean always
+.PHONY: all help deps test run-tests demo bench asan ubsan tsan cov lint lint-format lint-tidy lint-cppcheck fuzz run-fuzzers install clean always
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -126,7 +126,7 @@ static json_t *unit_json(const cosrel_model *model, uint32_t u, const support *s
   json_t *object = json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I}", "name", unit->name, "kind",
                              cosrel_kind_name(unit->kind), "inputs", inputs, "macs", (json_int_t)unit->macs, "weights",
                              (json_int_t)unit->weights, "in_elems", (json_int_t)unit->in_elems, "out_elems",
-                             (json_int_t)unit->out_elems, "out_bytes_fp32", (json_int_t)(unit->out_elems * FP32_BYTES));
+                             (json_int_t)unit->out_elems, "out_bytes_fp32", (json_int_t)unit->out_elems * FP32_BYTES);
   if (object != NULL && s->profile != NULL) json_object_set_new(object, "processors", support_json(s, unit->name));
   return object;
 }

@@ -34,6 +34,7 @@ static int compare_names(const void *left, const void *right) {
 static cosrel_status check_unique(const cosrel_model *model, const char *where, cosrel_error *error) {
   const cosrel_unit *sorted[COSREL_UNITS_MAX];
   for (uint32_t u = 0; u < model->n_units; u++) sorted[u] = &model->units[u];
+  /* cppcheck-suppress uninitvar */
   qsort(sorted, model->n_units, sizeof sorted[0], compare_names);
   for (uint32_t i = 1; i < model->n_units; i++) {
     if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0) {

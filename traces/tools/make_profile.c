@@ -117,7 +117,8 @@ static double rounded(double value, double step) { return round(value / step) * 
 /* A value of snapdragon865_device.csv or interaction.csv. */
 static double figure(maker *m, const cosrel_csv *csv, const char *quantity, const char *of, cosrel_origin *origin) {
   for (uint32_t r = 0; r < csv->n_rows; ++r) {
-    if (strcmp(cosrel_csv_cell(csv, r, "quantity"), quantity) || strcmp(cosrel_csv_cell(csv, r, "of"), of)) continue;
+    if (strcmp(cosrel_csv_cell(csv, r, "quantity"), quantity) != 0 || strcmp(cosrel_csv_cell(csv, r, "of"), of) != 0)
+      continue;
     double value = cosrel_csv_number(csv, r, "value", -1);
     int tag = cosrel_tag_from_name(cosrel_csv_cell(csv, r, "tag"));
     if (!(value >= 0) || tag < 0) break;

@@ -1,0 +1,250 @@
+/* replay, bound and compare as a user runs them: figures that repeat byte for byte, and one line with exit status 2 for
+ * what they cannot do. Runs the program named by $COSREL, build/cosrel without it, from the root of the repository. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+
+#define OUTPUT_MAX (1 << 20)
+#define PROFILE "--profile traces/profiles/snapdragon865.json "
+#define CASE PROFILE "--workload experiments/workloads/test/drone.json "
+
+/* Runs `cosrel ARGUMENTS`; returns the exit status. `output` has OUTPUT_MAX bytes. */
+static int run(const char *arguments, const char *redirect, char *output) {
+  const char *program = getenv("COSREL");
+  char line[1024];
+  snprintf(line, sizeof line, "%s %s %s", program != NULL ? program : "build/cosrel", arguments, redirect);
+  FILE *pipe = popen(line, "r");
+  assert_non_null(pipe);
+  size_t size = fread(output, 1, OUTPUT_MAX - 1, pipe);
+  output[size] = '\0';
+  int status = pclose(pipe);
+  assert_true(WIFEXITED(status));
+  return WEXITSTATUS(status);
+}
+
+static char *output_new(void) {
+  char *output = malloc(OUTPUT_MAX);
+  assert_non_null(output);
+  return output;
+}
+
+/* The command fails with exit status 2, one line on stderr that holds `part`, and nothing on stdout. */
+static void refused(const char *arguments, const char *part) {
+  char *both = output_new(), *out = output_new();
+  int status = run(arguments, "2>&1", both);
+  const char *newline = strchr(both, '\n');
+  if (status != 2 || strstr(both, part) == NULL || newline == NULL || newline[1] != '\0')
+    fail_msg("%s: exit status %d, expected 2 and one line with '%s': %.500s", arguments, status, part, both);
+  run(arguments, "2>/dev/null", out);
+  assert_string_equal(out, "");
+  free(both);
+  free(out);
+}
+
+/* Succeeds twice with equal bytes, which are one JSON document. */
+static json_t *repeatable_json(const char *first, const char *second) {
+  char *a = output_new(), *b = output_new();
+  assert_int_equal(run(first, "2>/dev/null", a), 0);
+  assert_int_equal(run(second, "2>/dev/null", b), 0);
+  assert_string_equal(a, b);
+  json_t *root = json_loads(a, JSON_REJECT_DUPLICATES, NULL);
+  assert_non_null(root);
+  free(a);
+  free(b);
+  return root;
+}
+
+static double number(const json_t *object, const char *key) {
+  const json_t *value = json_object_get(object, key);
+  if (!json_is_number(value)) fail_msg("%s is no number", key);
+  return json_number_value(value);
+}
+
+static void test_help(void **state) {
+  (void)state;
+  static const char *const commands[] = {"replay", "bound", "compare"};
+  char *output = output_new();
+  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    char line[64];
+    snprintf(line, sizeof line, "%s --help", commands[i]);
+    assert_int_equal(run(line, "", output), 0);
+    assert_non_null(strstr(output, "Example:\n  cosrel"));
+    assert_int_equal(run("--help", "", output), 0);
+    assert_non_null(strstr(output, commands[i]));
+  }
+  assert_int_equal(run("", "2>/dev/null", output), 2);
+  assert_int_equal(run("dance", "2>/dev/null", output), 2);
+  free(output);
+}
+
+static void test_replay(void **state) {
+  (void)state;
+  const char *line = "replay " CASE "--policy eft --arrivals poisson --load 0.9 --duration 2 --seed 7 --json";
+  json_t *root = repeatable_json(line, line);
+  assert_true(number(root, "u") > 0.2 && number(root, "u") <= 1.0);
+  assert_true(number(root, "load") == 0.9);
+  assert_true(number(root, "seed") == 7);
+  assert_true(number(root, "decisions") > 100);
+  assert_null(json_object_get(root, "decision_ns"));
+  assert_int_equal(json_array_size(json_object_get(root, "streams")), 4);
+  json_decref(root);
+}
+
+static void test_nominal_rates_are_a_load(void **state) {
+  (void)state;
+  json_t *bound = repeatable_json("bound " CASE "--json", "bound " CASE "--json");
+  const char *line = "replay " CASE "--policy eft --duration 1 --json";
+  json_t *root = repeatable_json(line, line);
+  double product = number(root, "load") * number(bound, "lambda_star");
+  assert_true(product > 1 - 1e-9 && product < 1 + 1e-9);
+  json_decref(root);
+  json_decref(bound);
+}
+
+static void test_replay_writes_files(void **state) {
+  (void)state;
+  char *output = output_new();
+  assert_int_equal(run("replay " CASE "--policy eft --duration 1 --perfetto test_commands.perfetto.json "
+                       "--trace test_commands.trace.json --timing --json",
+                       "2>/dev/null", output),
+                   0);
+  json_t *root = json_loads(output, 0, NULL), *timeline = json_load_file("test_commands.perfetto.json", 0, NULL),
+         *trace = json_load_file("test_commands.trace.json", 0, NULL);
+  assert_non_null(root);
+  assert_true(number(json_object_get(root, "decision_ns"), "p99") > 0);
+  assert_true(json_array_size(json_object_get(timeline, "traceEvents")) > 100);
+  assert_true(json_array_size(json_object_get(trace, "events")) > 100);
+  json_decref(root);
+  json_decref(timeline);
+  json_decref(trace);
+  remove("test_commands.perfetto.json");
+  remove("test_commands.trace.json");
+  free(output);
+}
+
+static void test_compare(void **state) {
+  (void)state;
+#define LINE "compare " CASE "--policies fcfs,eft,best-static --load 0.9 --seeds 3 --duration 1 --json --threads "
+  json_t *root = repeatable_json(LINE "1", LINE "2");
+#undef LINE
+  const json_t *cells = json_object_get(root, "cells"), *summary = json_object_get(root, "summary"), *row;
+  assert_int_equal(json_array_size(cells), 3 * 3 * 3); /* closed, periodic, poisson; 3 policies; 3 seeds */
+  assert_int_equal(json_array_size(summary), 3);
+  static const char *const figures[] = {
+      "u", "antt", "p95_ntt", "goodput_hz", "g", "bound_share", "energy_mj_per_inference", "energy_ratio"};
+  size_t i;
+  json_array_foreach(summary, i, row) {
+    for (size_t f = 0; f < sizeof figures / sizeof *figures; f++) {
+      const json_t *interval = json_object_get(row, figures[f]);
+      assert_true(number(interval, "low") <= number(interval, "iqm"));
+      assert_true(number(interval, "iqm") <= number(interval, "high"));
+    }
+  }
+  /* A cell is what replay prints. */
+  const char *line = "replay " CASE "--policy eft --arrivals periodic --load 0.9 --duration 1 --seed 2 --json";
+  json_t *single = repeatable_json(line, line), *cell;
+  bool found = false;
+  json_array_foreach(cells, i, cell) found = found || json_equal(cell, single);
+  assert_true(found);
+  json_decref(single);
+  json_decref(root);
+}
+
+static void test_compare_table_and_csv(void **state) {
+  (void)state;
+  char *output = output_new(), line[4096];
+  assert_int_equal(run("compare " CASE "--policies all --arrivals poisson --load 0.6 --seeds 2 --duration 1 "
+                       "--csv test_commands.csv",
+                       "2>/dev/null", output),
+                   0);
+  assert_non_null(strstr(output, "best single online heuristic: "));
+  assert_non_null(strstr(output, "offline references"));
+  for (const char *text = output; *text != '\0'; text++) { /* at most 120 columns */
+    size_t bytes = strcspn(text, "\n"), columns = 0;
+    for (size_t i = 0; i < bytes; i++) columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+    if (columns > 120) fail_msg("%zu columns: %.*s", columns, (int)bytes, text);
+    text += bytes;
+  }
+  FILE *csv = fopen("test_commands.csv", "r");
+  assert_non_null(csv);
+  size_t commas = 0, rows = 0;
+  while (fgets(line, sizeof line, csv) != NULL) {
+    size_t here = 0;
+    for (const char *at = line; *at != '\0'; at++) here += *at == ',';
+    if (rows++ == 0) commas = here;
+    assert_int_equal(here, commas);
+  }
+  fclose(csv);
+  remove("test_commands.csv");
+  assert_true(rows > 20);
+  free(output);
+}
+
+static void test_refused(void **state) {
+  (void)state;
+  refused("replay --policy eft --workload w", "--profile");
+  refused("replay " CASE "--policy nothing", "nothing");
+  refused("replay " CASE "--policy all-tpu", "all-tpu");
+  refused("replay " CASE "--policy no/such/file.safetensors", "no/such/file.safetensors");
+  refused("replay " CASE "--policy eft --load 0", "--load");
+  refused("replay " CASE "--policy eft --duration 1e9", "--duration");
+  refused("replay " CASE "--policy eft --arrivals sometimes", "sometimes");
+  refused("replay " CASE "--policy eft --duration 1 --perfetto no/such/folder/t.json", "no/such/folder/t.json");
+  refused("replay --profile /nonexistent.json --workload experiments/workloads/test/drone.json --policy eft",
+          "/nonexistent.json");
+  refused("replay " PROFILE "--workload traces/profiles/snapdragon865.json --policy eft", "snapdragon865.json");
+  refused("bound " CASE "--colour", "--colour");
+  refused("compare " CASE "--policies fcfs,nothing", "nothing");
+  refused("compare " CASE "--seeds 0", "--seeds");
+  refused("compare " CASE "--load 0.6,x", "--load");
+  refused("compare " PROFILE "--workload /nonexistent.json", "/nonexistent.json");
+}
+
+static void test_interrupt_keeps_what_was_done(void **state) {
+  (void)state;
+  char *output = output_new();
+  /* 200 seeds of 60 s would take minutes; timeout sends SIGINT after two seconds and SIGKILL after thirty. */
+  const char *program = getenv("COSREL");
+  char line[512];
+  snprintf(line, sizeof line,
+           "timeout -s INT -k 30 2 %s compare " CASE
+           "--policies fcfs,eft --arrivals poisson --load 0.9 --seeds 10000 --duration 60 --json 2>/dev/null; echo $?",
+           program != NULL ? program : "build/cosrel");
+  FILE *pipe = popen(line, "r");
+  assert_non_null(pipe);
+  size_t size = fread(output, 1, OUTPUT_MAX - 1, pipe);
+  output[size] = '\0';
+  pclose(pipe);
+  json_t *root = json_loads(output, JSON_DISABLE_EOF_CHECK, NULL);
+  assert_non_null(root);
+  size_t n = json_array_size(json_object_get(root, "cells"));
+  assert_true(n >= 2 && n < 20000);
+  assert_int_equal(json_array_size(json_object_get(root, "summary")), 2);
+  assert_non_null(strstr(output, "\n124\n")); /* timeout's own status: the signal was sent */
+  json_decref(root);
+  free(output);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_help),
+      cmocka_unit_test(test_replay),
+      cmocka_unit_test(test_nominal_rates_are_a_load),
+      cmocka_unit_test(test_replay_writes_files),
+      cmocka_unit_test(test_compare),
+      cmocka_unit_test(test_compare_table_and_csv),
+      cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_interrupt_keeps_what_was_done),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
