@@ -2,8 +2,10 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "agent/agent.h"
 #include "backends/sim/sim.h"
 #include "experiments/timing.h"
 
@@ -16,7 +18,14 @@ static bool is_policy_file(const char *word) {
 
 cosrel_status cosrel_contender_open(const char *word, cosrel_contender *out, cosrel_error *error) {
   *out = (cosrel_contender){.name = word};
-  if (is_policy_file(word)) return cosrel_fail(error, COSREL_UNSUPPORTED, "%s: policy files cannot be read yet", word);
+  if (is_policy_file(word)) {
+    out->learned = true;
+    out->agent = calloc(1, sizeof *out->agent);
+    if (out->agent == NULL) return cosrel_fail(error, COSREL_NOMEM, "%s: no memory for the policy", word);
+    cosrel_status status = cosrel_agent_read(word, out->agent, error);
+    if (status != COSREL_OK) cosrel_contender_close(out);
+    return status;
+  }
   for (const cosrel_policy_ops *const *p = cosrel_policy_list(); *p != NULL; p++)
     if (strcmp((*p)->name, word) == 0) {
       out->offline = (*p)->offline;
@@ -26,10 +35,14 @@ cosrel_status cosrel_contender_open(const char *word, cosrel_contender *out, cos
   return cosrel_fail(error, COSREL_INVALID, "policy '%s': no such policy and no policy file", word);
 }
 
-void cosrel_contender_close(cosrel_contender *contender) { memset(contender, 0, sizeof *contender); }
+void cosrel_contender_close(cosrel_contender *contender) {
+  free(contender->agent);
+  memset(contender, 0, sizeof *contender);
+}
 
 cosrel_status cosrel_contender_create(const cosrel_contender *contender, const cosrel_case *c,
                                       const cosrel_policy_config *config, cosrel_policy *out, cosrel_error *error) {
+  if (contender->agent != NULL) return cosrel_agent_policy(contender->agent, c, out, error);
   return cosrel_policy_create(contender->name, c, config, out, error);
 }
 

@@ -15,8 +15,8 @@
 typedef struct cosrel_contender {
   const char *name; /* borrowed: the word */
   bool learned;
-  bool offline; /* sees the whole case beforehand */
-  void *file;   /* owned; what a policy file holds, NULL for built-in policies */
+  bool offline;               /* sees the whole case beforehand */
+  struct cosrel_agent *agent; /* owned; what a policy file holds, NULL for built-in policies */
 } cosrel_contender;
 
 cosrel_status cosrel_contender_open(const char *word, cosrel_contender *out, cosrel_error *error);

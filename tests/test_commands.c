@@ -190,6 +190,40 @@ static void test_compare_table_and_csv(void **state) {
   free(output);
 }
 
+static void test_policy_file(void **state) {
+  (void)state;
+  char *output = output_new();
+  assert_int_equal(
+      run("train " PROFILE "--workload experiments/workloads/train/doorbell.json --decisions 4096 --mixes 2 "
+          "-o test_commands.safetensors",
+          "2>/dev/null", output),
+      0);
+  const char *line = "replay " CASE "--policy ./test_commands.safetensors --duration 1 --json";
+  json_t *root = repeatable_json(line, line);
+  assert_string_equal(json_string_value(json_object_get(root, "policy")), "./test_commands.safetensors");
+  assert_true(number(root, "decisions") > 20);
+  json_decref(root);
+  assert_int_equal(run("compare " CASE "--policies fcfs,test_commands.safetensors --arrivals poisson --load 0.9 "
+                       "--seeds 2 --duration 1 --json",
+                       "2>/dev/null", output),
+                   0);
+  root = json_loads(output, 0, NULL);
+  const json_t *group = json_array_get(json_object_get(root, "groups"), 0);
+  const json_t *verdict = json_array_get(json_object_get(group, "verdicts"), 0);
+  assert_string_equal(json_string_value(json_object_get(verdict, "policy")), "test_commands.safetensors");
+  assert_string_equal(json_string_value(json_object_get(json_object_get(group, "best_heuristic"), "policy")), "fcfs");
+  json_decref(root);
+
+  FILE *file = fopen("test_commands.safetensors", "w"); /* what is no policy is refused by name */
+  assert_non_null(file);
+  fputs("not a policy", file);
+  fclose(file);
+  refused("replay " CASE "--policy ./test_commands.safetensors", "test_commands.safetensors");
+  remove("test_commands.safetensors");
+  remove("test_commands.safetensors.checkpoint");
+  free(output);
+}
+
 static void test_refused(void **state) {
   (void)state;
   refused("replay --policy eft --workload w", "--profile");
@@ -243,6 +277,7 @@ int main(void) {
       cmocka_unit_test(test_replay_writes_files),
       cmocka_unit_test(test_compare),
       cmocka_unit_test(test_compare_table_and_csv),
+      cmocka_unit_test(test_policy_file),
       cmocka_unit_test(test_refused),
       cmocka_unit_test(test_interrupt_keeps_what_was_done),
   };
