@@ -69,7 +69,7 @@ help:
 	@echo 'make bench      one JSON line per figure (make bench ONLY=sim for some)'
 	@echo 'make asan       the tests under AddressSanitizer; likewise ubsan and, with clang, tsan'
 	@echo 'make cov        the tests with line coverage per file'
-	@echo 'make lint       clang-format, clang-tidy and cppcheck, as far as they are installed'
+	@echo 'make lint       clang-format, clang-tidy and cppcheck; make format mends what the first finds'
 	@echo 'make fuzz       the fuzz targets for FUZZ_SECONDS (20) each; needs clang'
 	@echo 'make install    program, library, headers and cosrel.pc under PREFIX (/usr/local), in DESTDIR'
 	@echo 'make clean      removes build/'
@@ -164,6 +164,8 @@ LINT_SRC := $(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(TEST_SRC) $(BENCH_SRC
 lint: lint-format lint-tidy lint-cppcheck
 lint-format:
 	@clang-format --dry-run -Werror $(LINT_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h)
+format:
+	clang-format -i $(LINT_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h)
 lint-tidy:
 	@printf '%s\n' $(LINT_SRC) | xargs -P $$(nproc) -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 \
 	  -D_POSIX_C_SOURCE=200809L -I. -fopenmp 2>/dev/null' lint
@@ -198,6 +200,6 @@ clean:
 	rm -rf $(BUILD)
 
 always:
-.PHONY: all help deps test run-tests demo bench asan ubsan tsan cov lint lint-format lint-tidy lint-cppcheck fuzz run-fuzzers install clean always
+.PHONY: all help deps test run-tests demo bench asan ubsan tsan cov lint format lint-format lint-tidy lint-cppcheck fuzz run-fuzzers install clean always
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -42,10 +42,18 @@ static void print_interval(const cosrel_interval *interval, int decimals) {
   print_column(text, (int)strlen(text) - 1); /* ± is two bytes */
 }
 
-/* A policy file is shown by its name without folders. */
-static const char *short_name(const cosrel_contender *contender) {
+typedef struct label {
+  char text[COSREL_NAME_MAX];
+} label;
+
+/* A policy file is shown without folders and suffix. */
+static label short_name(const cosrel_contender *contender) {
+  label out;
   const char *slash = strrchr(contender->name, '/');
-  return slash != NULL ? slash + 1 : contender->name;
+  snprintf(out.text, sizeof out.text, "%s", slash != NULL ? slash + 1 : contender->name);
+  char *suffix = strstr(out.text, ".safetensors");
+  if (suffix != NULL && suffix != out.text) *suffix = '\0';
+  return out;
 }
 
 typedef struct row {
@@ -75,9 +83,9 @@ static void print_rows(const cosrel_comparison *q, const cosrel_group *group, co
                        bool ranked) {
   for (uint32_t i = 0; i < n; i++) {
     if (ranked)
-      printf("%2u %-*.*s", i + 1, NAME_WIDTH, NAME_WIDTH, short_name(&q->contenders[rows[i].policy]));
+      printf("%2u %-*.*s", i + 1, NAME_WIDTH, NAME_WIDTH, short_name(&q->contenders[rows[i].policy]).text);
     else
-      printf(" - %-*.*s", NAME_WIDTH, NAME_WIDTH, short_name(&q->contenders[rows[i].policy]));
+      printf(" - %-*.*s", NAME_WIDTH, NAME_WIDTH, short_name(&q->contenders[rows[i].policy]).text);
     for (int f = 0; f < COSREL_FIGURE_COUNT; f++) {
       cosrel_interval interval;
       if (cosrel_group_interval(q, group, rows[i].policy, (cosrel_figure)f, &interval))
@@ -101,7 +109,7 @@ static void print_verdict(const cosrel_comparison *q, const cosrel_group *group,
   cosrel_verdict v;
   const char *figure = cosrel_figure_head(group->headline);
   if (cosrel_group_verdict(q, group, policy, &v) != COSREL_OK) return;
-  printf("%s: mean %s %.4f\n", short_name(&q->contenders[policy]), figure, cosrel_group_mean(q, group, policy));
+  printf("%s: mean %s %.4f\n", short_name(&q->contenders[policy]).text, figure, cosrel_group_mean(q, group, policy));
   printf("  minus best single heuristic  %+.4f [%+.4f, %+.4f]\n", v.minus_best.value, v.minus_best.low,
          v.minus_best.high);
   printf("  minus hindsight-best         %+.4f [%+.4f, %+.4f]\n", v.minus_hindsight.value, v.minus_hindsight.low,
@@ -114,7 +122,7 @@ static void print_verdict(const cosrel_comparison *q, const cosrel_group *group,
     uint32_t c = group->cases[k], best = (uint32_t)cosrel_case_best(q, c, group->headline);
     double own = cosrel_case_mean(q, c, policy, group->headline), rival = cosrel_case_mean(q, c, best, group->headline);
     case_label(&q->cases[c], label, sizeof label);
-    printf("  %-60.60s %8.4f %8.4f %8.3f  %s\n", label, own, rival, own / rival, short_name(&q->contenders[best]));
+    printf("  %-60.60s %8.4f %8.4f %8.3f  %s\n", label, own, rival, own / rival, short_name(&q->contenders[best]).text);
   }
   printf("\n");
 }
@@ -145,7 +153,7 @@ static void print_group(const cosrel_comparison *q, const cosrel_group *group, r
     hindsight += cosrel_case_mean(q, c, (uint32_t)cosrel_case_best(q, c, group->headline), group->headline);
   }
   printf("\nbest single online heuristic: %s, mean %s %.4f over the cases; hindsight-best of each case: %.4f\n",
-         short_name(&q->contenders[best]), cosrel_figure_head(group->headline),
+         short_name(&q->contenders[best]).text, cosrel_figure_head(group->headline),
          cosrel_group_mean(q, group, (uint32_t)best), hindsight / group->n_cases);
   for (uint32_t p = 0; p < q->n_policies; p++)
     if (q->contenders[p].learned) print_verdict(q, group, p);
