@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One step, number t from 1. All arrays [n]; `g` is scaled in place when its norm is above max_norm. Returns the norm. */
+/* One step, number t from 1. All arrays [n]; `g` is scaled in place when its norm is above max_norm. Returns the norm.
+ */
 double cosrel_adam_step(float *w, float *m, float *v, float *g, size_t n, uint64_t t, double rate, double max_norm);
 
 #endif

@@ -13,16 +13,15 @@ static const char objective_range[] = "latency 1, throughput 0..2, energy 0..1.1
 
 cosrel_status cosrel_agent_write(const char *path, const cosrel_agent *agent, cosrel_error *error) {
   const cosrel_metadata metadata[] = {
-      {"format", "cosrel-policy"},       {"version", COSREL_AGENT_VERSION},
-      {"row_features", row_features},    {"global_features", global_features},
-      {"run_lengths", run_lengths},      {"objective_range", objective_range},
+      {"format", "cosrel-policy"},          {"version", COSREL_AGENT_VERSION}, {"row_features", row_features},
+      {"global_features", global_features}, {"run_lengths", run_lengths},      {"objective_range", objective_range},
       {"provenance", agent->provenance},
   };
   const cosrel_tensor tensors[] = {
 #define X(name, rows, columns) {#name, "F32", (rows), (columns), agent->net.name},
       COSREL_NET_TENSORS(X)
 #undef X
-      {"row_mean", "F32", 1, COSREL_ROW_SIZE, agent->normaliser.row_mean},
+          {"row_mean", "F32", 1, COSREL_ROW_SIZE, agent->normaliser.row_mean},
       {"row_scale", "F32", 1, COSREL_ROW_SIZE, agent->normaliser.row_scale},
       {"context_mean", "F32", 1, COSREL_CONTEXT_SIZE, agent->normaliser.context_mean},
       {"context_scale", "F32", 1, COSREL_CONTEXT_SIZE, agent->normaliser.context_scale},

@@ -113,7 +113,7 @@ static cosrel_status inputs_open(const cosrel_strings *profiles, const cosrel_st
   return status;
 }
 
-/* ---- curves --------------------------------------------------------------------------------------------------------- */
+/* ---- curves ------------------------------------------------------------------------------------------------------ */
 
 typedef struct curves {
   FILE *csv;
@@ -199,7 +199,7 @@ static cosrel_status curves_close(curves *out, const char *folder, cosrel_error 
   return failed ? cosrel_fail(error, COSREL_IO, "%s: the training curves could not be written", folder) : COSREL_OK;
 }
 
-/* ---- the run -------------------------------------------------------------------------------------------------------- */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 typedef struct run {
   const char *policy, *logdir;
@@ -276,7 +276,8 @@ int cosrel_cmd_train(int argc, char **argv) {
   cosrel_strings profiles = {0}, workloads = {0};
   cosrel_train_options o = cosrel_train_defaults();
   run r = {.checkpoint_s = 10};
-  uint64_t threads = 0, n_mixes = 60, n_envs = o.n_envs, n_steps = o.n_steps, epochs = o.epochs, minibatch = o.minibatch;
+  uint64_t threads = 0, n_mixes = 60, n_envs = o.n_envs, n_steps = o.n_steps, epochs = o.epochs,
+           minibatch = o.minibatch;
   double entropy = (double)o.weights.entropy;
   const cosrel_option options[] = {
       {"profile", COSREL_OPTION_FILES, &profiles, "P", "device profiles to train on", 0, 0, true},
@@ -302,11 +303,13 @@ int cosrel_cmd_train(int argc, char **argv) {
       {0},
   };
   const cosrel_usage usage = {
-      "train", "--profile P... --workload W... -o POLICY [options]",
+      "train",
+      "--profile P... --workload W... -o POLICY [options]",
       "Trains a policy by PPO on simulated devices, and keeps the best on validation runs.",
       "cosrel train --profile traces/profiles/snapdragon865.json --workload experiments/workloads/train/*.json "
       "-o my.safetensors --logdir runs/my",
-      0, 0};
+      0,
+      0};
   cosrel_parse parse = cosrel_options_parse(&usage, options, argc, argv, NULL);
   if (parse != COSREL_PARSE_OK) return cosrel_parse_exit(parse);
   o.threads = (uint32_t)(threads > 0 ? threads : (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
@@ -323,9 +326,9 @@ int cosrel_cmd_train(int argc, char **argv) {
   if (status == COSREL_OK) {
     json_object_set_new(in.provenance, "options",
                         json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f}", "decisions", (json_int_t)o.decisions, "seed",
-                                  (json_int_t)o.seed, "mixes", (json_int_t)n_mixes, "envs", (json_int_t)n_envs, "steps", (json_int_t)n_steps,
-                                  "epochs", (json_int_t)epochs, "minibatch", (json_int_t)minibatch, "rate", o.rate,
-                                  "entropy", entropy));
+                                  (json_int_t)o.seed, "mixes", (json_int_t)n_mixes, "envs", (json_int_t)n_envs, "steps",
+                                  (json_int_t)n_steps, "epochs", (json_int_t)epochs, "minibatch", (json_int_t)minibatch,
+                                  "rate", o.rate, "entropy", entropy));
     key = json_dumps(in.provenance, JSON_COMPACT);
     status = cosrel_trainer_create(in.scenes, in.n_scenes, in.n_train, in.first_validated, &o, &trainer, &error);
   }

@@ -3,10 +3,10 @@
  * The reward of an interval between two decisions is the sum of what happened in it, discounted to its beginning:
  *   open loop    each ended request: w_latency * clip(1 - (NTT - 1) / 4, -2, 1) + w_throughput * (in time ? 1 : -1/4);
  *                a drop counts -1/2 for latency. Divided by the requests expected within tau.
- *   closed loop  each finished segment: the share of the request that it did, times T * min(4, mean NP / NP of the stream),
- *                weighted w_latency + w_throughput, divided by streams * tau: a step up the mean log progress.
- *   both         - w_energy * energy / (full power * tau)
- * so that a return is about 1 for perfect service in every case. tau is the time constant of the discount. */
+ *   closed loop  each finished segment: the share of the request that it did, times T * min(4, mean NP / NP of the
+ * stream), weighted w_latency + w_throughput, divided by streams * tau: a step up the mean log progress. both         -
+ * w_energy * energy / (full power * tau) so that a return is about 1 for perfect service in every case. tau is the time
+ * constant of the discount. */
 #ifndef COSREL_AGENT_ENV_H
 #define COSREL_AGENT_ENV_H
 
@@ -64,8 +64,8 @@ cosrel_status cosrel_env_create(const cosrel_scene *scenes, uint32_t n_scenes, c
 void cosrel_env_destroy(cosrel_env *env);
 
 /* Runs on to a decision with two or more choices, taking single ones itself. *reward is that of the interval since the
- * last call, *dt_ns its length. *cut is set when the episode is over at this state: it is an ordinary state whose value may
- * be used, after which cosrel_env_next_episode must be called. */
+ * last call, *dt_ns its length. *cut is set when the episode is over at this state: it is an ordinary state whose value
+ * may be used, after which cosrel_env_next_episode must be called. */
 cosrel_status cosrel_env_advance(cosrel_env *env, cosrel_observation *o, double *reward, double *dt_ns, bool *cut);
 cosrel_status cosrel_env_next_episode(cosrel_env *env);
 

@@ -1,6 +1,6 @@
-/* Forward and backward passes of agent/net.c over a chunk: D decisions with N rows in all. Shapes are beside each matrix.
- * Every row belongs to one decision; the context enters the first layer once per decision (`base`), and its gradient is
- * the sum over that decision's rows. Matrix products are OpenBLAS sgemm, one BLAS thread per caller. */
+/* Forward and backward passes of agent/net.c over a chunk: D decisions with N rows in all. Shapes are beside each
+ * matrix. Every row belongs to one decision; the context enters the first layer once per decision (`base`), and its
+ * gradient is the sum over that decision's rows. Matrix products are OpenBLAS sgemm, one BLAS thread per caller. */
 #include "agent/loss.h"
 
 #include <cblas.h>
@@ -8,15 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { R = COSREL_ROW_SIZE, C = COSREL_CONTEXT_SIZE, H1 = COSREL_HIDDEN1, H2 = COSREL_HIDDEN2, K = COSREL_RUN_LENGTHS,
-       V = COSREL_VALUE_HIDDEN };
+enum {
+  R = COSREL_ROW_SIZE,
+  C = COSREL_CONTEXT_SIZE,
+  H1 = COSREL_HIDDEN1,
+  H2 = COSREL_HIDDEN2,
+  K = COSREL_RUN_LENGTHS,
+  V = COSREL_VALUE_HIDDEN
+};
 
 struct cosrel_loss_scratch {
   float *block;
-  uint32_t *owner;             /* [N] decision of a row */
-  float *x, *h1, *h2, *z;      /* [N][R], [N][H1], [N][H2], [N][K] */
-  float *dh1, *dh2, *dz;       /* gradients of h1, h2, z */
-  float *context, *base, *dbase; /* [D][C], [D][H1], [D][H1] */
+  uint32_t *owner;                     /* [N] decision of a row */
+  float *x, *h1, *h2, *z;              /* [N][R], [N][H1], [N][H2], [N][K] */
+  float *dh1, *dh2, *dz;               /* gradients of h1, h2, z */
+  float *context, *base, *dbase;       /* [D][C], [D][H1], [D][H1] */
   float *v1, *v2, *v, *dv1, *dv2, *dv; /* value net: [D][V], [D][V], [D][1] and gradients */
 };
 

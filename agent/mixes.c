@@ -37,10 +37,8 @@ static void draw_stream(const cosrel_profile *profile, uint64_t key, cosrel_stre
   if (whole == INFINITY) whole = 1e7; /* runs on several processors only; a guess is enough for a rate */
   strcpy(stream->model, profile->models[model].model.name);
   double share = exp(0.8 * cosrel_rng_normal(cosrel_rng_key(key, 3)));
-  stream->arrivals = (cosrel_arrivals){.kind = COSREL_ARRIVALS_POISSON,
-                                       .rate_hz = share * 1e9 / whole,
-                                       .jitter = between(key, 4, 0, 0.2),
-                                       .phase = -1};
+  stream->arrivals = (cosrel_arrivals){
+      .kind = COSREL_ARRIVALS_POISSON, .rate_hz = share * 1e9 / whole, .jitter = between(key, 4, 0, 0.2), .phase = -1};
   if (between(key, 5, 0, 1) < 0.7) stream->deadline = (cosrel_time)(whole * between(key, 6, 1.3, 6));
   stream->priority = 1;
   stream->queue_limit = 1 + cosrel_rng_below(cosrel_rng_key(key, 7), 4);

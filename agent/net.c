@@ -29,19 +29,18 @@ static void relu(float *y, int n) {
 }
 
 static void fill_uniform(float *w, uint32_t n, double bound, uint64_t key) {
-  for (uint32_t i = 0; i < n; i++)
-    w[i] = (float)(bound * (2 * cosrel_rng_uniform(cosrel_rng_key(key, i)) - 1));
+  for (uint32_t i = 0; i < n; i++) w[i] = (float)(bound * (2 * cosrel_rng_uniform(cosrel_rng_key(key, i)) - 1));
 }
 
 void cosrel_net_init(cosrel_net *net, uint64_t seed) {
   /* rows and context enter the same layer, so they share its fan-in */
   const double first_fan_in = COSREL_ROW_SIZE + COSREL_CONTEXT_SIZE;
   uint64_t tensor = 0;
-#define X(name, rows, columns)                                                                              \
-  {                                                                                                         \
-    bool first = net->name == net->policy_row || net->name == net->policy_context;                          \
-    double bound = (rows) == 1 ? 0 : sqrt(6.0 / (first ? first_fan_in : (rows)));                           \
-    if (net->name == net->policy_out) bound *= 0.01;                                                        \
+#define X(name, rows, columns)                                                                                     \
+  {                                                                                                                \
+    bool first = net->name == net->policy_row || net->name == net->policy_context;                                 \
+    double bound = (rows) == 1 ? 0 : sqrt(6.0 / (first ? first_fan_in : (rows)));                                  \
+    if (net->name == net->policy_out) bound *= 0.01;                                                               \
     fill_uniform(net->name, (rows) * (columns), bound, cosrel_rng_key(cosrel_rng_key(seed, 0x6e6574u), tensor++)); \
   }
   COSREL_NET_TENSORS(X)

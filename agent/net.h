@@ -1,5 +1,6 @@
 /* The agent's network: one MLP that scores every choice, and one that values the situation. Weights only; see net.c for
- * the equations. Tensors are [in][out], so that the inner loop runs over outputs and vectorises without reordering sums. */
+ * the equations. Tensors are [in][out], so that the inner loop runs over outputs and vectorises without reordering
+ * sums. */
 #ifndef COSREL_AGENT_NET_H
 #define COSREL_AGENT_NET_H
 
@@ -11,19 +12,19 @@
 enum { COSREL_HIDDEN1 = 64, COSREL_HIDDEN2 = 32, COSREL_VALUE_HIDDEN = 64 };
 
 /* name, rows (inputs), columns (outputs) */
-#define COSREL_NET_TENSORS(X)                                    \
-  X(policy_row, COSREL_ROW_SIZE, COSREL_HIDDEN1)                 \
-  X(policy_context, COSREL_CONTEXT_SIZE, COSREL_HIDDEN1)         \
-  X(policy_bias1, 1, COSREL_HIDDEN1)                             \
-  X(policy_hidden, COSREL_HIDDEN1, COSREL_HIDDEN2)               \
-  X(policy_bias2, 1, COSREL_HIDDEN2)                             \
-  X(policy_out, COSREL_HIDDEN2, COSREL_RUN_LENGTHS)              \
-  X(policy_bias3, 1, COSREL_RUN_LENGTHS)                         \
-  X(value_context, COSREL_CONTEXT_SIZE, COSREL_VALUE_HIDDEN)     \
-  X(value_bias1, 1, COSREL_VALUE_HIDDEN)                         \
-  X(value_hidden, COSREL_VALUE_HIDDEN, COSREL_VALUE_HIDDEN)      \
-  X(value_bias2, 1, COSREL_VALUE_HIDDEN)                         \
-  X(value_out, COSREL_VALUE_HIDDEN, 1)                           \
+#define COSREL_NET_TENSORS(X)                                \
+  X(policy_row, COSREL_ROW_SIZE, COSREL_HIDDEN1)             \
+  X(policy_context, COSREL_CONTEXT_SIZE, COSREL_HIDDEN1)     \
+  X(policy_bias1, 1, COSREL_HIDDEN1)                         \
+  X(policy_hidden, COSREL_HIDDEN1, COSREL_HIDDEN2)           \
+  X(policy_bias2, 1, COSREL_HIDDEN2)                         \
+  X(policy_out, COSREL_HIDDEN2, COSREL_RUN_LENGTHS)          \
+  X(policy_bias3, 1, COSREL_RUN_LENGTHS)                     \
+  X(value_context, COSREL_CONTEXT_SIZE, COSREL_VALUE_HIDDEN) \
+  X(value_bias1, 1, COSREL_VALUE_HIDDEN)                     \
+  X(value_hidden, COSREL_VALUE_HIDDEN, COSREL_VALUE_HIDDEN)  \
+  X(value_bias2, 1, COSREL_VALUE_HIDDEN)                     \
+  X(value_out, COSREL_VALUE_HIDDEN, 1)                       \
   X(value_bias3, 1, 1)
 
 /* Plain data, so one struct serves as weights, gradients and Adam moments, and each is one flat array of floats. */
@@ -41,8 +42,8 @@ typedef struct cosrel_normaliser {
   float context_mean[COSREL_CONTEXT_SIZE], context_scale[COSREL_CONTEXT_SIZE];
 } cosrel_normaliser;
 
-/* Uniform of variance 2 / fan-in (He et al. 2015), the last policy layer a hundredth of that, so that the first policy is
- * almost uniform; biases 0. Keyed by `seed`. */
+/* Uniform of variance 2 / fan-in (He et al. 2015), the last policy layer a hundredth of that, so that the first policy
+ * is almost uniform; biases 0. Keyed by `seed`. */
 void cosrel_net_init(cosrel_net *net, uint64_t seed);
 
 /* Normalises rows and context of an observation in place. The waiting row is left as it is. */

@@ -10,18 +10,18 @@ typedef struct cosrel_experience {
   uint16_t row, length;       /* the choice */
   uint8_t cut;                /* the episode was cut after this step */
   float log_probability, value, reward;
-  float discount;             /* exp(-dt / tau) of the interval after it */
-  float next_value;           /* value of the state after it, when cut or last */
-  float advantage, target;    /* filled by cosrel_gae */
+  float discount;          /* exp(-dt / tau) of the interval after it */
+  float next_value;        /* value of the state after it, when cut or last */
+  float advantage, target; /* filled by cosrel_gae */
 } cosrel_experience;
 
 /* One environment's steps. Owned arrays. */
 typedef struct cosrel_rollout {
   uint32_t n_steps, max_rows;
-  cosrel_experience *steps; /* [n_steps] */
-  float *contexts;          /* [n_steps][COSREL_CONTEXT_SIZE], normalised */
-  float *rows;              /* [n_steps * max_rows][COSREL_ROW_SIZE], normalised */
-  uint8_t *offered;         /* [n_steps * max_rows], bit k: run length k is offered */
+  cosrel_experience *steps;       /* [n_steps] */
+  float *contexts;                /* [n_steps][COSREL_CONTEXT_SIZE], normalised */
+  float *rows;                    /* [n_steps * max_rows][COSREL_ROW_SIZE], normalised */
+  uint8_t *offered;               /* [n_steps * max_rows], bit k: run length k is offered */
   cosrel_observation observation; /* scratch; its choices are owned, its rows point into `rows` */
   float *spare_rows, *logits;     /* scratch [max_rows][...] */
 } cosrel_rollout;

@@ -26,9 +26,10 @@ static json_t *describe(const cosrel_tensor *tensors, size_t n_tensors, const co
   json_int_t at = 0;
   for (size_t i = 0; i < n_tensors; i++) {
     json_int_t end = at + (json_int_t)(tensors[i].rows * tensors[i].columns * dtype_size(tensors[i].dtype));
-    json_object_set_new(header, tensors[i].name,
-                        json_pack("{s:s,s:[I,I],s:[I,I]}", "dtype", tensors[i].dtype, "shape",
-                                  (json_int_t)tensors[i].rows, (json_int_t)tensors[i].columns, "data_offsets", at, end));
+    json_object_set_new(
+        header, tensors[i].name,
+        json_pack("{s:s,s:[I,I],s:[I,I]}", "dtype", tensors[i].dtype, "shape", (json_int_t)tensors[i].rows,
+                  (json_int_t)tensors[i].columns, "data_offsets", at, end));
     at = end;
   }
   return header;
@@ -73,8 +74,8 @@ static int by_begin(const void *a, const void *b) {
 }
 
 /* Type, shape and offsets of one entry. */
-static cosrel_status read_entry(const cosrel_safetensors *file, const char *name, const char **dtype,
-                                uint64_t shape[2], span *place, cosrel_error *error) {
+static cosrel_status read_entry(const cosrel_safetensors *file, const char *name, const char **dtype, uint64_t shape[2],
+                                span *place, cosrel_error *error) {
   json_t *entry = json_object_get(file->header, name), *dims = json_object_get(entry, "shape");
   json_t *offsets = json_object_get(entry, "data_offsets");
   if (entry == NULL) return bad(file, error, name, "this tensor is missing");
@@ -113,7 +114,8 @@ static cosrel_status check_header(const cosrel_safetensors *file, cosrel_error *
     if (strcmp(name, "__metadata__") == 0) {
       const char *key;
       json_t *text;
-      json_object_foreach(value, key, text) if (!json_is_string(text)) status = bad(file, error, key, "expected a text");
+      json_object_foreach(value, key, text) if (!json_is_string(text)) status =
+          bad(file, error, key, "expected a text");
       if (!json_is_object(value)) status = bad(file, error, name, "expected an object");
     } else {
       status = read_entry(file, name, &dtype, shape, &places[n++], error);
@@ -188,7 +190,8 @@ cosrel_status cosrel_safetensors_get(const cosrel_safetensors *file, const char 
   memcpy(data, file->bytes + file->data + place.begin, place.end - place.begin);
   if (strcmp(dtype, "F32") == 0)
     for (uint64_t i = 0; i < rows * columns; i++)
-      if (!isfinite(((const float *)data)[i])) return bad(file, error, name, "expected finite numbers, got NaN or infinity");
+      if (!isfinite(((const float *)data)[i]))
+        return bad(file, error, name, "expected finite numbers, got NaN or infinity");
   return COSREL_OK;
 }
 

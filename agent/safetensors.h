@@ -14,9 +14,9 @@
 
 typedef struct cosrel_tensor {
   const char *name;
-  const char *dtype;   /* "F32" or "U8" */
+  const char *dtype; /* "F32" or "U8" */
   uint64_t rows, columns;
-  const void *data;    /* borrowed while writing */
+  const void *data; /* borrowed while writing */
 } cosrel_tensor;
 
 typedef struct cosrel_metadata {

@@ -38,7 +38,8 @@ static void put_record(FILE *file, const unsigned char *data, size_t n) {
   fwrite(frame, 1, 4, file);
 }
 
-/* Event: 1 wall_time (double), 2 step (varint), 3 file_version (text), 5 summary { 1 value { 1 tag, 2 simple_value } }. */
+/* Event: 1 wall_time (double), 2 step (varint), 3 file_version (text), 5 summary { 1 value { 1 tag, 2 simple_value } }.
+ */
 static size_t put_double(unsigned char *out, int field, double value) {
   uint64_t bits;
   memcpy(&bits, &value, sizeof bits);

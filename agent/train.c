@@ -24,7 +24,7 @@ struct cosrel_trainer {
   cosrel_sample *samples;   /* [n_envs * n_steps] */
   uint32_t *order;          /* [n_envs * n_steps] */
   cosrel_loss_scratch *scratch[CHUNKS];
-  cosrel_net *gradients;    /* [CHUNKS]; the first takes the sum */
+  cosrel_net *gradients; /* [CHUNKS]; the first takes the sum */
 
   /* what a checkpoint holds, with the environments */
   cosrel_net net, m, v;
@@ -62,7 +62,8 @@ cosrel_train_options cosrel_train_defaults(void) {
   };
 }
 
-/* Shift and scale from what the untrained policy sees, one iteration long. Features that hardly move are not blown up. */
+/* Shift and scale from what the untrained policy sees, one iteration long. Features that hardly move are not blown up.
+ */
 static void moments(const float *x, size_t n, uint32_t size, float *mean, float *scale) {
   for (uint32_t f = 0; f < size; f++) {
     double sum = 0, square = 0;
@@ -129,8 +130,8 @@ static cosrel_status warm_up(cosrel_trainer *t) {
 }
 
 cosrel_status cosrel_trainer_create(const cosrel_scene *scenes, uint32_t n_scenes, uint32_t n_train,
-                                    uint32_t first_validated, const cosrel_train_options *options,
-                                    cosrel_trainer **out, cosrel_error *error) {
+                                    uint32_t first_validated, const cosrel_train_options *options, cosrel_trainer **out,
+                                    cosrel_error *error) {
   cosrel_trainer *t = calloc(1, sizeof *t);
   *out = NULL;
   if (t == NULL) return cosrel_fail(error, COSREL_NOMEM, "no memory for training");
@@ -219,8 +220,8 @@ static void learn_minibatch(cosrel_trainer *t, const uint32_t *order, uint32_t n
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->options.threads)
   for (int k = 0; k < CHUNKS; k++) {
     uint32_t from = n * (uint32_t)k / CHUNKS, to = n * (uint32_t)(k + 1) / CHUNKS;
-    cosrel_loss_gradient(&t->net, &batch[from], to - from, weights, 1.0f / (float)n, t->scratch[k],
-                         &t->gradients[k], &sums[k]);
+    cosrel_loss_gradient(&t->net, &batch[from], to - from, weights, 1.0f / (float)n, t->scratch[k], &t->gradients[k],
+                         &sums[k]);
   }
   float *g = (float *)&t->gradients[0];
   for (int k = 1; k < CHUNKS; k++) {
@@ -367,7 +368,7 @@ void cosrel_trainer_best(const cosrel_trainer *t, cosrel_agent *out) {
     *out = (cosrel_agent){.net = t->net, .normaliser = t->normaliser};
 }
 
-/* ---- checkpoints ---------------------------------------------------------------------------------------------------- */
+/* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
 static cosrel_tensor floats(const char *name, const void *data, uint64_t n) {
   return (cosrel_tensor){name, "F32", 1, n, data};

@@ -1,9 +1,10 @@
 /* PPO over simulated devices: many environments play, one network learns from all of them.
  *
- * An iteration: every environment plays n_steps decisions (in parallel), advantages are estimated, and the network makes
- * `epochs` passes of Adam steps over shuffled minibatches. Each minibatch is cut into a fixed number of chunks whose
- * gradients are added in order, and every draw is keyed by (seed, environment, iteration): the result is the same, bit for
- * bit, at any number of threads. A checkpoint holds everything, so a run that was killed goes on as if it had not been. */
+ * An iteration: every environment plays n_steps decisions (in parallel), advantages are estimated, and the network
+ * makes `epochs` passes of Adam steps over shuffled minibatches. Each minibatch is cut into a fixed number of chunks
+ * whose gradients are added in order, and every draw is keyed by (seed, environment, iteration): the result is the
+ * same, bit for bit, at any number of threads. A checkpoint holds everything, so a run that was killed goes on as if it
+ * had not been. */
 #ifndef COSREL_AGENT_TRAIN_H
 #define COSREL_AGENT_TRAIN_H
 
@@ -12,15 +13,15 @@
 #include "agent/loss.h"
 
 typedef struct cosrel_train_options {
-  uint64_t decisions;       /* to train on, rounded up to whole iterations */
+  uint64_t decisions; /* to train on, rounded up to whole iterations */
   uint64_t seed;
   uint32_t threads;
   uint32_t n_envs, n_steps; /* decisions of an iteration: n_envs * n_steps */
   uint32_t epochs, minibatch;
   double rate, lambda, max_norm;
   cosrel_loss_weights weights;
-  uint32_t validate_every;  /* iterations */
-  double validate_s;        /* length of a validation run */
+  uint32_t validate_every; /* iterations */
+  double validate_s;       /* length of a validation run */
   cosrel_curriculum curriculum;
 } cosrel_train_options;
 
@@ -32,7 +33,7 @@ typedef struct cosrel_train_report {
   double reward;                 /* mean per second of simulated time */
   double policy_loss, value_loss, entropy, kl, clip_share, explained_variance, gradient_norm, rate;
   bool validated;
-  double score, best_score;      /* of validation: mean of U (open loop) and share of bound (closed loop) */
+  double score, best_score; /* of validation: mean of U (open loop) and share of bound (closed loop) */
 } cosrel_train_report;
 
 typedef struct cosrel_trainer cosrel_trainer;
@@ -40,8 +41,8 @@ typedef struct cosrel_trainer cosrel_trainer;
 /* Trains on scenes [0, n_train) and validates on scenes [first_validated, n_scenes); the two may overlap. Scenes are
  * borrowed and must outlive the trainer. */
 cosrel_status cosrel_trainer_create(const cosrel_scene *scenes, uint32_t n_scenes, uint32_t n_train,
-                                    uint32_t first_validated, const cosrel_train_options *options,
-                                    cosrel_trainer **out, cosrel_error *error);
+                                    uint32_t first_validated, const cosrel_train_options *options, cosrel_trainer **out,
+                                    cosrel_error *error);
 void cosrel_trainer_destroy(cosrel_trainer *trainer);
 
 uint64_t cosrel_trainer_iterations(const cosrel_trainer *trainer); /* that the whole run takes */

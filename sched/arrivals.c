@@ -4,7 +4,8 @@
 
 enum { DRAW_GAP = 1, DRAW_PHASE = 2, DRAW_JITTER = 3, DRAW_BURST = 4 };
 
-/* For a stream that gives no burst figures of its own: three times the mean rate a fifth of the time, for half a second. */
+/* For a stream that gives no burst figures of its own: three times the mean rate a fifth of the time, for half a
+ * second. */
 static const double burst_ratio_default = 3.0, burst_share_default = 0.2, burst_s_default = 0.5;
 
 /* The time when a process of rate 1/ns `rate` has used up `area` expected arrivals, phases alternating quiet and burst.
@@ -33,8 +34,8 @@ static cosrel_time bursty(const cosrel_arrivals *a, double rate_hz, cosrel_strea
   }
 }
 
-cosrel_time cosrel_arrival_time(const cosrel_case *c, uint32_t s, cosrel_stream_state *stream, uint64_t seed, uint64_t k,
-                                cosrel_time previous) {
+cosrel_time cosrel_arrival_time(const cosrel_case *c, uint32_t s, cosrel_stream_state *stream, uint64_t seed,
+                                uint64_t k, cosrel_time previous) {
   const cosrel_stream_case *sc = &c->streams[s];
   const cosrel_arrivals *a = &c->workload->streams[s].arrivals;
   uint64_t key = cosrel_rng_key(cosrel_rng_key(seed, 0x61727276u), s);
@@ -49,8 +50,8 @@ cosrel_time cosrel_arrival_time(const cosrel_case *c, uint32_t s, cosrel_stream_
       break;
     }
     case COSREL_ARRIVALS_POISSON:
-      t = previous + (cosrel_time)(cosrel_rng_exponential(cosrel_rng_key(cosrel_rng_key(key, DRAW_GAP), k)) * 1e9 /
-                                   sc->rate_hz);
+      t = previous +
+          (cosrel_time)(cosrel_rng_exponential(cosrel_rng_key(cosrel_rng_key(key, DRAW_GAP), k)) * 1e9 / sc->rate_hz);
       break;
     case COSREL_ARRIVALS_BURSTY:
       t = bursty(a, sc->rate_hz, stream, key, cosrel_rng_exponential(cosrel_rng_key(cosrel_rng_key(key, DRAW_GAP), k)),
@@ -62,8 +63,7 @@ cosrel_time cosrel_arrival_time(const cosrel_case *c, uint32_t s, cosrel_stream_
     case COSREL_ARRIVALS_CLOSED:
       if (k == 0) t = 0;
       break;
-    default:
-      break;
+    default: break;
   }
   return t < previous ? previous : t;
 }

@@ -6,9 +6,9 @@
 #include "sched/case.h"
 #include "sched/state.h"
 
-/* Time of arrival number `k` (from 0) of stream s, not before `previous`; COSREL_TIME_NEVER when none follows, and for a
- * closed stream after its first. Bursty arrivals keep their phase in `stream`. */
-cosrel_time cosrel_arrival_time(const cosrel_case *c, uint32_t s, cosrel_stream_state *stream, uint64_t seed, uint64_t k,
-                                cosrel_time previous);
+/* Time of arrival number `k` (from 0) of stream s, not before `previous`; COSREL_TIME_NEVER when none follows, and for
+ * a closed stream after its first. Bursty arrivals keep their phase in `stream`. */
+cosrel_time cosrel_arrival_time(const cosrel_case *c, uint32_t s, cosrel_stream_state *stream, uint64_t seed,
+                                uint64_t k, cosrel_time previous);
 
 #endif

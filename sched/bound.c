@@ -15,9 +15,9 @@
  *
  * A group is a set of units whose costs stand in the same ratio on all processors (and are missing on the same ones).
  * Grouping is exact: give every unit of the group the cost-weighted mean of their shares; no capacity changes, and the
- * largest share, which y must cover, cannot grow. Rows y >= x are far more than those that bind (y covers its largest x),
- * so they come in when violated, and the dual simplex goes on from where it was. Cuts do the same (Kelley, SIAM J. 1960):
- * each round gives an upper bound on sum log np, the np found give a lower one, and it ends when they meet. */
+ * largest share, which y must cover, cannot grow. Rows y >= x are far more than those that bind (y covers its largest
+ * x), so they come in when violated, and the dual simplex goes on from where it was. Cuts do the same (Kelley, SIAM J.
+ * 1960): each round gives an upper bound on sum log np, the np found give a lower one, and it ends when they meet. */
 #include "sched/bound.h"
 
 #include <glpk.h>
@@ -45,7 +45,7 @@ typedef struct program {
   int y[COSREL_STREAMS_MAX][COSREL_PROCESSORS_MAX], np[COSREL_STREAMS_MAX], t[COSREL_STREAMS_MAX], scale;
   int capacity[COSREL_PROCESSORS_MAX], demand[COSREL_STREAMS_MAX]; /* rows */
   double weight[COSREL_STREAMS_MAX], weights;                      /* r_s T_s in 1, and their sum */
-  int *index;     /* scratch of one row, 1-based */
+  int *index;                                                      /* scratch of one row, 1-based */
   double *value;
   jmp_buf failed; /* where GLPK's error hook goes */
 } program;

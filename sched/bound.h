@@ -13,11 +13,12 @@
 typedef struct cosrel_bound {
   double lambda_star; /* largest lambda for which rates lambda * nominal are feasible */
   double g_star;      /* largest geometric mean of NP, by tangent cuts on sum log NP, to 1e-4 relative, from above */
-  double price[COSREL_PROCESSORS_MAX];     /* duals of the capacities at lambda_star, summing to 1 */
-  double g_price[COSREL_PROCESSORS_MAX];   /* the same at g_star */
+  double price[COSREL_PROCESSORS_MAX];       /* duals of the capacities at lambda_star, summing to 1 */
+  double g_price[COSREL_PROCESSORS_MAX];     /* the same at g_star */
   double utilisation[COSREL_PROCESSORS_MAX]; /* of each processor at lambda_star */
-  double np[COSREL_STREAMS_MAX];           /* NP of each stream at g_star */
-  double share[COSREL_STREAMS_MAX][COSREL_PROCESSORS_MAX]; /* at lambda_star: share of a stream's time on each processor */
+  double np[COSREL_STREAMS_MAX];             /* NP of each stream at g_star */
+  double share[COSREL_STREAMS_MAX]
+              [COSREL_PROCESSORS_MAX]; /* at lambda_star: share of a stream's time on each processor */
 } cosrel_bound;
 
 /* Solves both programs. Uses nominal rates, whatever load is in force. Not thread-safe (GLPK keeps a global state). */

@@ -1,13 +1,11 @@
 /* Compiling a profile and a workload into flat tables.
  *
- * T_m and the cost to go come from dynamic programming over (unit, processor) in topological order. The invariant is that
- * all live tensors are on the processor that runs, so entering q at unit u from p costs
- *     enter(u, p, q) = launch(q) + sum over tensors t live at u of transfer(t, p, q)
- *     open(u, p)     = min(cost(u, p) + open(u + 1, p), min over q != p of enter(u, p, q) + cost(u, q) + open(u + 1, q))
- *     to_go(u, p)    = min over q of enter(u, p, q) + cost(u, q) + open(u + 1, q)
- *     T_m            = to_go(0, host)
- * A sequential execution that leaves a tensor behind and comes back for it can be a little cheaper; a DP that knew where
- * every tensor is would be exponential in the number of live tensors. */
+ * T_m and the cost to go come from dynamic programming over (unit, processor) in topological order. The invariant is
+ * that all live tensors are on the processor that runs, so entering q at unit u from p costs enter(u, p, q) = launch(q)
+ * + sum over tensors t live at u of transfer(t, p, q) open(u, p)     = min(cost(u, p) + open(u + 1, p), min over q != p
+ * of enter(u, p, q) + cost(u, q) + open(u + 1, q)) to_go(u, p)    = min over q of enter(u, p, q) + cost(u, q) + open(u
+ * + 1, q) T_m            = to_go(0, host) A sequential execution that leaves a tensor behind and comes back for it can
+ * be a little cheaper; a DP that knew where every tensor is would be exponential in the number of live tensors. */
 #include "sched/case.h"
 
 #include <math.h>
@@ -64,8 +62,8 @@ static tables carve_stream(carver *a, const cosrel_model *model, uint32_t n_proc
   return t;
 }
 
-/* Walks the live sets of a model: at every boundary a in 0..n, tensors made before a that a unit >= a reads. Writes them
- * when the tables are given, and returns how many there are over all boundaries. */
+/* Walks the live sets of a model: at every boundary a in 0..n, tensors made before a that a unit >= a reads. Writes
+ * them when the tables are given, and returns how many there are over all boundaries. */
 static uint32_t walk_live(const cosrel_model *model, uint32_t *live_first, cosrel_live *live) {
   uint32_t n = model->n_units, count = 0;
   /* next[t]: first reader >= a of tensor t. Going down from a = n keeps it current by one unit a step. */
@@ -231,8 +229,8 @@ static cosrel_status compile_stream(cosrel_case *c, uint32_t s, uint32_t index, 
   publish(t, c->n_processors, out);
   out->n_units = model->n_units;
 
-  /* Energy first, in the tables that then take the times. The device is otherwise idle: W = busy(q) + other idles + base;
-   * W * ns is nJ, a millionth of a mJ. */
+  /* Energy first, in the tables that then take the times. The device is otherwise idle: W = busy(q) + other idles +
+   * base; W * ns is nJ, a millionth of a mJ. */
   double watts[COSREL_PROCESSORS_MAX], one[COSREL_PROCESSORS_MAX], idle = c->base_w;
   for (uint32_t p = 0; p < c->n_processors; p++) idle += c->idle_w[p];
   for (uint32_t p = 0; p < c->n_processors; p++) watts[p] = (idle - c->idle_w[p] + c->busy_w[p]) * 1e-6, one[p] = 1;

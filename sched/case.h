@@ -1,8 +1,8 @@
 /* A case: a profile and a workload compiled into flat tables, so that the hot path only adds and looks up.
  *
  * Immutable while an engine runs on it, hence shared freely between threads. One allocation holds all tables.
- * Names: s stream, u unit, p q processors, t tensor. Tensor 0 is the request's input, tensor u + 1 the output of unit u.
- * Costs are means at the top operating point, nothing else running. For each (stream, unit, processor) the fastest
+ * Names: s stream, u unit, p q processors, t tensor. Tensor 0 is the request's input, tensor u + 1 the output of unit
+ * u. Costs are means at the top operating point, nothing else running. For each (stream, unit, processor) the fastest
  * precision that the stream accepts is taken. */
 #ifndef COSREL_SCHED_CASE_H
 #define COSREL_SCHED_CASE_H
@@ -52,7 +52,7 @@ typedef struct cosrel_case {
   const cosrel_profile *profile;   /* borrowed, must outlive the case */
   const cosrel_workload *workload; /* borrowed, must outlive the case */
   uint32_t n_streams, n_processors, host;
-  double load;                     /* 0 when the nominal rates are in force */
+  double load; /* 0 when the nominal rates are in force */
   double launch_ns[COSREL_PROCESSORS_MAX];
   double kappa[COSREL_PROCESSORS_MAX][COSREL_PROCESSORS_MAX];
   double busy_w[COSREL_PROCESSORS_MAX], idle_w[COSREL_PROCESSORS_MAX], base_w;

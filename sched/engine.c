@@ -25,15 +25,14 @@ void cosrel_engine_reset(cosrel_engine *engine, uint64_t seed, cosrel_time horiz
 }
 
 /* Calls one slot of every sink that has it. */
-#define TELL(engine, slot, ...)                                        \
-  for (cosrel_sink *sink = (engine)->sinks; sink; sink = sink->next)   \
+#define TELL(engine, slot, ...)                                      \
+  for (cosrel_sink *sink = (engine)->sinks; sink; sink = sink->next) \
     if (sink->slot) sink->slot(sink->self, (engine)->c, (engine)->state, __VA_ARGS__)
 
 /* A closed stream's next request arrives inside the end of its last one. */
 static void tell_end(cosrel_engine *engine, const cosrel_outcome *outcome) {
   TELL(engine, outcome, outcome);
-  if (engine->c->streams[outcome->stream].arrivals == COSREL_ARRIVALS_CLOSED &&
-      outcome->end < engine->state->horizon)
+  if (engine->c->streams[outcome->stream].arrivals == COSREL_ARRIVALS_CLOSED && outcome->end < engine->state->horizon)
     TELL(engine, arrival, outcome->stream);
 }
 
@@ -94,8 +93,7 @@ cosrel_status cosrel_engine_decide(cosrel_engine *engine, const cosrel_candidate
     tell_end(engine, &dropped);
   } else {
     double scale = 1;
-    cosrel_status status =
-        engine->driver.ops->submit(engine->driver.self, engine->c, engine->state, choice, &scale);
+    cosrel_status status = engine->driver.ops->submit(engine->driver.self, engine->c, engine->state, choice, &scale);
     if (status != COSREL_OK) return status;
     cosrel_state_start(engine->c, engine->state, choice, scale);
   }

@@ -3,7 +3,8 @@
  *   engine_step -> DECIDE: a processor is idle and work is ready; call engine_decide with a legal choice
  *               -> DONE:   arrivals have ended and every request is completed or dropped
  *
- * Data flow: driver (time, completions) -> state -> policy -> state -> driver. Not thread-safe: one engine per thread. */
+ * Data flow: driver (time, completions) -> state -> policy -> state -> driver. Not thread-safe: one engine per thread.
+ */
 #ifndef COSREL_SCHED_ENGINE_H
 #define COSREL_SCHED_ENGINE_H
 
@@ -44,11 +45,11 @@ typedef struct cosrel_sink {
 
 typedef struct cosrel_engine {
   const cosrel_case *c;
-  cosrel_state *state;   /* owned */
-  cosrel_driver driver;  /* borrowed */
-  cosrel_sink *sinks;    /* borrowed, may be NULL */
-  uint64_t n_decisions;  /* choices applied */
-  bool waiting;          /* the last choice was WAIT: no question before the next event */
+  cosrel_state *state;  /* owned */
+  cosrel_driver driver; /* borrowed */
+  cosrel_sink *sinks;   /* borrowed, may be NULL */
+  uint64_t n_decisions; /* choices applied */
+  bool waiting;         /* the last choice was WAIT: no question before the next event */
 } cosrel_engine;
 
 typedef enum cosrel_step { COSREL_STEP_DECIDE, COSREL_STEP_DONE } cosrel_step;

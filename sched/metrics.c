@@ -46,8 +46,7 @@ static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *sta
   (void)c, (void)state;
   cosrel_metrics *metrics = self;
   histogram_add(&metrics->ntt, outcome->ntt * 1000);
-  if (!outcome->dropped)
-    histogram_add(&metrics->latency[outcome->stream], (double)(outcome->end - outcome->arrival));
+  if (!outcome->dropped) histogram_add(&metrics->latency[outcome->stream], (double)(outcome->end - outcome->arrival));
 }
 
 cosrel_status cosrel_metrics_create(const cosrel_case *c, cosrel_metrics **out) {

@@ -1,4 +1,5 @@
-/* The figures of a run, as defined in the README ("What the columns mean"); names after Eyerman and Eeckhout, IEEE Micro 2008.
+/* The figures of a run, as defined in the README ("What the columns mean"); names after Eyerman and Eeckhout, IEEE
+ * Micro 2008.
  *
  * A cosrel_metrics listens to one run as a sink and keeps fixed-size histograms (relative error below 0.4 %), so memory
  * stays flat however long the run is. */
@@ -20,7 +21,7 @@ typedef struct cosrel_result {
   double duration_s;                /* the horizon */
   double stp, antt, g, fairness, u; /* u: mean utility over all arrivals */
   double energy_mj_per_inference, energy_ratio, power_w;
-  double bound_share;               /* g / g_star; negative: not defined (open loop, or no bound known) */
+  double bound_share; /* g / g_star; negative: not defined (open loop, or no bound known) */
   double goodput_hz, p95_ntt;
   uint64_t decisions;
   uint32_t n_streams;

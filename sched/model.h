@@ -1,4 +1,4 @@
-/* A model as the scheduler sees it: a DAG of units in topological order. No tensors, no weights, only what they cost. */
+/* A model as the scheduler sees it: a DAG of units in topological order. No tensors, no weights, only what they cost */
 #ifndef COSREL_SCHED_MODEL_H
 #define COSREL_SCHED_MODEL_H
 
@@ -7,30 +7,30 @@
 
 #include "sched/status.h"
 
-#define COSREL_NAME_MAX 64  /* bytes of any name, its NUL included */
+#define COSREL_NAME_MAX 64 /* bytes of any name, its NUL included */
 #define COSREL_UNITS_MAX 1024
 #define COSREL_EDGES_MAX 8192
 #define COSREL_COUNT_MAX (UINT64_C(1) << 53) /* largest count of anything: exact in a double, as in JSON */
-#define COSREL_MODEL_INPUT (-1) /* in `inputs`: the request's own input, not a unit */
+#define COSREL_MODEL_INPUT (-1)              /* in `inputs`: the request's own input, not a unit */
 
 /* What a unit mostly does; efficiencies are fitted per kind. The second word is its name in files. */
-#define COSREL_KIND_MAP(X)    \
-  X(CONV, "conv")             \
-  X(CONV1X1, "conv1x1")       \
-  X(DEPTHWISE, "depthwise")   \
-  X(DENSE, "dense")           \
-  X(POOL, "pool")             \
+#define COSREL_KIND_MAP(X)      \
+  X(CONV, "conv")               \
+  X(CONV1X1, "conv1x1")         \
+  X(DEPTHWISE, "depthwise")     \
+  X(DENSE, "dense")             \
+  X(POOL, "pool")               \
   X(ELEMENTWISE, "elementwise") \
-  X(CONCAT, "concat")         \
-  X(RESIZE, "resize")         \
-  X(ATTENTION, "attention")   \
+  X(CONCAT, "concat")           \
+  X(RESIZE, "resize")           \
+  X(ATTENTION, "attention")     \
   X(OTHER, "other")
 
 typedef enum cosrel_kind {
 #define X(name, text) COSREL_KIND_##name,
   COSREL_KIND_MAP(X)
 #undef X
-  COSREL_KIND_COUNT
+      COSREL_KIND_COUNT
 } cosrel_kind;
 
 typedef struct cosrel_unit {

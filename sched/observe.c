@@ -11,7 +11,7 @@ typedef struct head {
   double duration[COSREL_PROCESSORS_MAX]; /* to the end plus what then remains; INFINITY where p cannot run it */
   double best;                            /* least time_to_idle + duration over all processors */
   uint32_t best_processor;
-  double second;                          /* the same over all but best_processor */
+  double second; /* the same over all but best_processor */
 } head;
 
 static float clampf(double x, double low, double high) { return (float)(x < low ? low : x > high ? high : x); }
@@ -45,8 +45,14 @@ static void look_at_head(const cosrel_case *c, const cosrel_state *state, const 
   const cosrel_stream_case *sc = &c->streams[s];
   uint32_t slot = (uint32_t)state->streams[s].head;
   const cosrel_request *request = cosrel_state_request(c, state, slot);
-  *h = (head){.s = s, .slot = slot, .ready = ready, .begin = request->ready[ready], .T = sc->isolated_ns,
-              .age = (double)(state->now - request->arrival), .best = INFINITY, .second = INFINITY};
+  *h = (head){.s = s,
+              .slot = slot,
+              .ready = ready,
+              .begin = request->ready[ready],
+              .T = sc->isolated_ns,
+              .age = (double)(state->now - request->arrival),
+              .best = INFINITY,
+              .second = INFINITY};
   h->rem = remaining(c, sc, request, h->begin);
   h->slack = (double)sc->deadline - h->age - h->rem;
   for (uint32_t p = 0; p < c->n_processors; p++) {
@@ -245,6 +251,10 @@ void cosrel_observe(const cosrel_case *c, const cosrel_state *state, const cosre
 cosrel_candidate cosrel_observation_candidate(const cosrel_observation *observation, uint32_t row, uint32_t length) {
   const cosrel_row_choice *choice = &observation->choices[row];
   if (choice->is_wait) return (cosrel_candidate){.action = COSREL_WAIT};
-  return (cosrel_candidate){.action = COSREL_RUN, .processor = choice->processor, .batch = 1, .slot = choice->slot,
-                            .begin = choice->begin, .end = choice->ends[length]};
+  return (cosrel_candidate){.action = COSREL_RUN,
+                            .processor = choice->processor,
+                            .batch = 1,
+                            .slot = choice->slot,
+                            .begin = choice->begin,
+                            .end = choice->ends[length]};
 }

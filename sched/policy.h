@@ -21,10 +21,10 @@ typedef struct cosrel_policy_config {
 } cosrel_policy_config;
 
 typedef struct cosrel_policy_ops {
-  size_t struct_size; /* sizeof(cosrel_policy_ops) of whoever filled it */
-  const char *name;   /* as on the command line */
-  const char *summary;/* one line, with the source */
-  bool offline;       /* sees the whole case beforehand: a reference, not a competitor */
+  size_t struct_size;  /* sizeof(cosrel_policy_ops) of whoever filled it */
+  const char *name;    /* as on the command line */
+  const char *summary; /* one line, with the source */
+  bool offline;        /* sees the whole case beforehand: a reference, not a competitor */
 
   /* required: builds a policy for one case, into *self. All memory is taken here. The case outlives the policy. */
   cosrel_status (*create)(const cosrel_case *c, const cosrel_policy_config *config, void **self, cosrel_error *error);

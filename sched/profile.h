@@ -16,12 +16,13 @@
 #define COSREL_SOURCE_MAX 400 /* bytes of a source line, NUL included */
 
 /* How a value came to be. */
-#define COSREL_TAG_MAP(X) X(MEASURED, "measured") X(APPORTIONED, "apportioned") X(FITTED, "fitted") X(ASSUMED, "assumed")
+#define COSREL_TAG_MAP(X) \
+  X(MEASURED, "measured") X(APPORTIONED, "apportioned") X(FITTED, "fitted") X(ASSUMED, "assumed")
 typedef enum cosrel_tag {
 #define X(name, text) COSREL_TAG_##name,
   COSREL_TAG_MAP(X)
 #undef X
-  COSREL_TAG_COUNT
+      COSREL_TAG_COUNT
 } cosrel_tag;
 
 #define COSREL_PRECISION_MAP(X) X(FP32, "fp32", 4) X(FP16, "fp16", 2) X(INT8, "int8", 1)
@@ -29,7 +30,7 @@ typedef enum cosrel_precision {
 #define X(name, text, bytes) COSREL_##name,
   COSREL_PRECISION_MAP(X)
 #undef X
-  COSREL_PRECISION_COUNT
+      COSREL_PRECISION_COUNT
 } cosrel_precision;
 
 /* Where a value comes from: a tag, and an index into profile->sources. */
@@ -54,10 +55,10 @@ typedef struct cosrel_point {
 } cosrel_point;
 
 typedef struct cosrel_processor {
-  char name[16];                           /* cpu, gpu, dsp, cpu-little, npu */
-  double launch_ns;                        /* paid once per segment */
-  uint64_t memory_bytes;                   /* budget for resident weights; 0: no limit */
-  uint32_t n_points;                       /* at least 1; points[0] is the top */
+  char name[16];         /* cpu, gpu, dsp, cpu-little, npu */
+  double launch_ns;      /* paid once per segment */
+  uint64_t memory_bytes; /* budget for resident weights; 0: no limit */
+  uint32_t n_points;     /* at least 1; points[0] is the top */
   cosrel_point points[COSREL_POINTS_MAX];
   cosrel_origin launch_origin, power_origin;
 } cosrel_processor;
@@ -86,8 +87,8 @@ typedef struct cosrel_profile {
   cosrel_origin kappa_origin;
   double base_w; /* drawn always, by no processor in particular */
   cosrel_origin base_origin;
-  cosrel_profile_model *models;              /* [n_models], owned */
-  char (*sources)[COSREL_SOURCE_MAX];        /* [n_sources], owned */
+  cosrel_profile_model *models;       /* [n_models], owned */
+  char (*sources)[COSREL_SOURCE_MAX]; /* [n_sources], owned */
 } cosrel_profile;
 
 static inline cosrel_cost *cosrel_profile_cost(const cosrel_profile *profile, uint32_t model, uint32_t unit,

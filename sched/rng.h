@@ -15,7 +15,9 @@ static inline uint64_t cosrel_rng_mix(uint64_t x) {
 }
 
 /* Folds one more word into a key. */
-static inline uint64_t cosrel_rng_key(uint64_t key, uint64_t word) { return cosrel_rng_mix(key ^ cosrel_rng_mix(word)); }
+static inline uint64_t cosrel_rng_key(uint64_t key, uint64_t word) {
+  return cosrel_rng_mix(key ^ cosrel_rng_mix(word));
+}
 
 /* Uniform in the open interval (0, 1). */
 static inline double cosrel_rng_uniform(uint64_t key) { return ((double)(cosrel_rng_mix(key) >> 12) + 0.5) * 0x1p-52; }

@@ -1,9 +1,9 @@
 /* How a run unfolds: arrivals, segments, contention, energy. Pure functions over the flat state.
  *
  * Processor p running segment i progresses at rate 1 / (1 + sum over running q != p of kappa[p][q] beta_i beta_j), with
- * beta the memory-bound share of a segment. Whenever the set of running segments changes, all rates are renewed, so a long
- * segment feels each neighbour only while it is there. Power is piecewise constant between such changes; energy is its
- * integral. */
+ * beta the memory-bound share of a segment. Whenever the set of running segments changes, all rates are renewed, so a
+ * long segment feels each neighbour only while it is there. Power is piecewise constant between such changes; energy is
+ * its integral. */
 #include "sched/state.h"
 
 #include <math.h>
@@ -315,13 +315,19 @@ static void book(const cosrel_case *c, cosrel_state *state, uint32_t s, uint64_t
     stream->rate_ema_at = state->now;
   }
   if (outcome != NULL)
-    *outcome = (cosrel_outcome){.stream = s, .sequence = sequence, .arrival = arrival, .end = state->now, .ntt = ntt,
-                                .utility = utility, .dropped = dropped, .missed = missed};
+    *outcome = (cosrel_outcome){.stream = s,
+                                .sequence = sequence,
+                                .arrival = arrival,
+                                .end = state->now,
+                                .ntt = ntt,
+                                .utility = utility,
+                                .dropped = dropped,
+                                .missed = missed};
 }
 
 /* Frees the slot; a closed stream's next request arrives at once. */
-static void end_request(const cosrel_case *c, cosrel_state *state, cosrel_request *request, uint32_t slot,
-                        bool dropped, cosrel_outcome *outcome) {
+static void end_request(const cosrel_case *c, cosrel_state *state, cosrel_request *request, uint32_t slot, bool dropped,
+                        cosrel_outcome *outcome) {
   uint32_t s = request->stream;
   cosrel_stream_state *stream = &state->streams[s];
   uint32_t at = 0;
@@ -351,9 +357,16 @@ bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t pro
   state->launching[processor] += launch;
   state->transferring[processor] += transfer;
   if (segment != NULL)
-    *segment = (cosrel_segment){.stream = request->stream, .processor = processor, .sequence = request->sequence,
-                                .begin = run->begin, .end = run->end, .started = run->started, .ended = state->now,
-                                .launch = launch, .transfer = transfer, .expected_ns = run->expected};
+    *segment = (cosrel_segment){.stream = request->stream,
+                                .processor = processor,
+                                .sequence = request->sequence,
+                                .begin = run->begin,
+                                .end = run->end,
+                                .started = run->started,
+                                .ended = state->now,
+                                .launch = launch,
+                                .transfer = transfer,
+                                .expected_ns = run->expected};
 
   uint64_t *done = cosrel_request_done(request);
   uint8_t *where = cosrel_request_where(c, request);

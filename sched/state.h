@@ -18,10 +18,10 @@
 /* A legal choice: units [begin, end) of the request in `slot`, on `processor`. */
 typedef enum cosrel_action { COSREL_RUN, COSREL_WAIT, COSREL_DROP_REQUEST } cosrel_action;
 typedef struct cosrel_candidate {
-  uint8_t action;    /* cosrel_action; the fields below are of COSREL_RUN, `slot` of COSREL_DROP_REQUEST too */
+  uint8_t action; /* cosrel_action; the fields below are of COSREL_RUN, `slot` of COSREL_DROP_REQUEST too */
   uint8_t processor;
-  uint8_t point;     /* operating point, 0 so far */
-  uint8_t batch;     /* requests in the segment, 1 so far */
+  uint8_t point; /* operating point, 0 so far */
+  uint8_t batch; /* requests in the segment, 1 so far */
   uint16_t slot, begin, end;
 } cosrel_candidate;
 
@@ -31,22 +31,22 @@ typedef struct cosrel_running {
   uint16_t begin, end;
   uint8_t point;
   cosrel_time started;
-  double work, left;           /* what it really takes; known to the driver only, policies must not read it */
+  double work, left;              /* what it really takes; known to the driver only, policies must not read it */
   double expected, expected_left; /* the same from mean costs: what a policy may know */
-  double launch, transfer;     /* parts of `work` */
-  double beta, rate;           /* memory-bound share; progress per ns, 1 when alone */
-  cosrel_time finish;          /* when `left` reaches 0 at this rate; the driver's knowledge too */
+  double launch, transfer;        /* parts of `work` */
+  double beta, rate;              /* memory-bound share; progress per ns, 1 when alone */
+  cosrel_time finish;             /* when `left` reaches 0 at this rate; the driver's knowledge too */
 } cosrel_running;
 
 typedef struct cosrel_request {
-  uint64_t sequence;   /* number of the request in its stream, from 0 */
+  uint64_t sequence; /* number of the request in its stream, from 0 */
   cosrel_time arrival;
   uint16_t stream;
-  uint8_t live;        /* 0: the slot is free */
+  uint8_t live; /* 0: the slot is free */
   uint8_t n_ready;
-  uint8_t n_running;   /* segments running now */
+  uint8_t n_running; /* segments running now */
   uint16_t n_done, n_started;
-  uint16_t front;      /* lowest unit not done */
+  uint16_t front;                         /* lowest unit not done */
   uint16_t ready[COSREL_READY_MAX];       /* units whose inputs are all done, ascending */
   uint16_t ready_limit[COSREL_READY_MAX]; /* a segment from ready[i] may reach up to here, processors aside */
   /* then: uint64_t done[bit_words], started[bit_words]; uint8_t where[max_units + 1], per tensor a processor set */
@@ -56,15 +56,15 @@ typedef struct cosrel_stream_state {
   cosrel_time next_arrival; /* COSREL_TIME_NEVER when none will come; future, so policies must not read it */
   cosrel_time last_arrival; /* when the newest request came; policies may */
   uint64_t arrived, completed, completed_by_horizon, dropped, missed, in_time;
-  double utility;           /* sum over ended requests of clip(1 - (NTT - 1) / 4, 0, 1) */
-  double ntt;               /* sum over ended requests */
+  double utility;             /* sum over ended requests of clip(1 - (NTT - 1) / 4, 0, 1) */
+  double ntt;                 /* sum over ended requests */
   double isolated_mj_in_time; /* sum of E_m over requests completed in time */
-  double rate_ema;          /* completions per second, exponential average over 1 s; 0 at the start */
-  cosrel_time rate_ema_at;  /* when it was last brought up to date */
-  cosrel_time phase_end;    /* bursty: end of the present phase; future, as next_arrival */
-  uint32_t n_phases;        /* bursty: phases begun; even ones are bursts */
+  double rate_ema;            /* completions per second, exponential average over 1 s; 0 at the start */
+  cosrel_time rate_ema_at;    /* when it was last brought up to date */
+  cosrel_time phase_end;      /* bursty: end of the present phase; future, as next_arrival */
+  uint32_t n_phases;          /* bursty: phases begun; even ones are bursts */
   uint8_t n_live;
-  int16_t head;             /* slot of the oldest request with a ready unit, or COSREL_NONE */
+  int16_t head;                     /* slot of the oldest request with a ready unit, or COSREL_NONE */
   uint16_t order[COSREL_QUEUE_MAX]; /* slots of live requests, oldest first */
 } cosrel_stream_state;
 
@@ -88,7 +88,7 @@ typedef struct cosrel_outcome {
   uint32_t stream;
   uint64_t sequence;
   cosrel_time arrival, end;
-  double ntt;     /* of a drop: max(5, age / T_m) */
+  double ntt; /* of a drop: max(5, age / T_m) */
   double utility;
   bool dropped, missed; /* a drop is a miss */
 } cosrel_outcome;

@@ -5,9 +5,8 @@
 
 const char *cosrel_status_text(cosrel_status status) {
   switch (status) {
-#define X(name, text)   \
-  case COSREL_##name:   \
-    return text;
+#define X(name, text) \
+  case COSREL_##name: return text;
     COSREL_STATUS_MAP(X)
 #undef X
   }

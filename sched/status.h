@@ -5,16 +5,16 @@
 #ifndef COSREL_SCHED_STATUS_H
 #define COSREL_SCHED_STATUS_H
 
-#define COSREL_STATUS_MAP(X)                                        \
-  X(OK, "success")                                                  \
-  X(NOMEM, "out of memory")                                         \
-  X(INVALID, "invalid argument")                                    \
-  X(FORMAT, "malformed input")                                      \
-  X(LIMIT, "over a fixed limit")                                    \
-  X(IO, "input or output failed")                                   \
-  X(UNSUPPORTED, "not supported")                                   \
-  X(INFEASIBLE, "no feasible solution")                             \
-  X(INTERRUPTED, "interrupted")                                     \
+#define COSREL_STATUS_MAP(X)            \
+  X(OK, "success")                      \
+  X(NOMEM, "out of memory")             \
+  X(INVALID, "invalid argument")        \
+  X(FORMAT, "malformed input")          \
+  X(LIMIT, "over a fixed limit")        \
+  X(IO, "input or output failed")       \
+  X(UNSUPPORTED, "not supported")       \
+  X(INFEASIBLE, "no feasible solution") \
+  X(INTERRUPTED, "interrupted")         \
   X(INTERNAL, "internal error, please report it")
 
 typedef enum cosrel_status {
@@ -36,6 +36,7 @@ const char *cosrel_status_text(cosrel_status status);
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-cosrel_status cosrel_fail(cosrel_error *error, cosrel_status status, const char *format, ...);
+cosrel_status
+cosrel_fail(cosrel_error *error, cosrel_status status, const char *format, ...);
 
 #endif

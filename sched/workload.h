@@ -1,4 +1,4 @@
-/* A workload: the streams of requests that share a device, and what the user values. traces/workload_file.h reads it. */
+/* A workload: the streams of requests that share a device, and what the user values. traces/workload_file.h reads it */
 #ifndef COSREL_SCHED_WORKLOAD_H
 #define COSREL_SCHED_WORKLOAD_H
 
@@ -22,7 +22,7 @@ typedef enum cosrel_arrivals_kind {
 #define X(name, text) COSREL_ARRIVALS_##name,
   COSREL_ARRIVALS_MAP(X)
 #undef X
-  COSREL_ARRIVALS_COUNT
+      COSREL_ARRIVALS_COUNT
 } cosrel_arrivals_kind;
 
 typedef struct cosrel_arrivals {
@@ -43,19 +43,19 @@ typedef enum cosrel_drop {
 #define X(name, text) COSREL_DROP_##name,
   COSREL_DROP_MAP(X)
 #undef X
-  COSREL_DROP_COUNT
+      COSREL_DROP_COUNT
 } cosrel_drop;
 
 typedef struct cosrel_stream {
   char name[COSREL_NAME_MAX];
   char model[COSREL_NAME_MAX];
-  uint32_t precisions;    /* bit per cosrel_precision that the stream accepts */
+  uint32_t precisions; /* bit per cosrel_precision that the stream accepts */
   cosrel_arrivals arrivals;
-  cosrel_time deadline;   /* relative to arrival; 0: none, so 5 T_m is used */
-  double priority;        /* > 0, 1 is normal: for policies; U itself is not weighted */
-  uint32_t queue_limit;   /* outstanding requests at most, 1..COSREL_QUEUE_MAX */
-  cosrel_drop drop;       /* oldest: the oldest not yet started gives way, or the new one if all have started */
-  bool drop_late;         /* a request not started by its deadline is dropped */
+  cosrel_time deadline; /* relative to arrival; 0: none, so 5 T_m is used */
+  double priority;      /* > 0, 1 is normal: for policies; U itself is not weighted */
+  uint32_t queue_limit; /* outstanding requests at most, 1..COSREL_QUEUE_MAX */
+  cosrel_drop drop;     /* oldest: the oldest not yet started gives way, or the new one if all have started */
+  bool drop_late;       /* a request not started by its deadline is dropped */
 } cosrel_stream;
 
 /* Objective weights, each >= 0, not all 0; only their proportions matter. */

@@ -29,9 +29,9 @@ static inline void bench_case(cosrel_inputs *inputs, cosrel_case *c) {
   cosrel_error error = {""};
   bench_check(cosrel_inputs_load(&profile, &workload, inputs, &error), &error);
   bench_check(cosrel_inputs_solve(inputs, &error), &error);
-  bench_check(cosrel_case_prepare(inputs->profiles, inputs->workloads, inputs->bounds, COSREL_ARRIVALS_POISSON, 0.9, c,
-                                  &error),
-              &error);
+  bench_check(
+      cosrel_case_prepare(inputs->profiles, inputs->workloads, inputs->bounds, COSREL_ARRIVALS_POISSON, 0.9, c, &error),
+      &error);
 }
 
 #endif

@@ -1,6 +1,6 @@
-/* What every policy must keep to, checked from outside on whole runs: each unit exactly once, dependencies kept, one segment
- * at a time per processor, legal choices only, nothing allocated in decide, the same run for the same seed, every arrival
- * completed or dropped. Include it in one file of a test program, after <cmocka.h>. */
+/* What every policy must keep to, checked from outside on whole runs: each unit exactly once, dependencies kept, one
+ * segment at a time per processor, legal choices only, nothing allocated in decide, the same run for the same seed,
+ * every arrival completed or dropped. Include it in one file of a test program, after <cmocka.h>. */
 #ifndef COSREL_TESTS_CONTRACT_H
 #define COSREL_TESTS_CONTRACT_H
 
@@ -124,8 +124,11 @@ static inline uint64_t contract_run(const cosrel_case *c, const cosrel_policy *p
                                     cosrel_time horizon) {
   contract_record *record = fixture_alloc(1, sizeof *record);
   record->c = c;
-  cosrel_sink sink = {.self = record, .arrival = contract_on_arrival, .decision = contract_on_decision,
-                      .segment = contract_on_segment, .outcome = contract_on_outcome};
+  cosrel_sink sink = {.self = record,
+                      .arrival = contract_on_arrival,
+                      .decision = contract_on_decision,
+                      .segment = contract_on_segment,
+                      .outcome = contract_on_outcome};
   cosrel_sim sim = {.noise = true};
   cosrel_engine engine;
   cosrel_error error = {""};
@@ -179,8 +182,8 @@ static inline void contract_check(const cosrel_case *c, const cosrel_policy *pol
     fail_msg("%s: another run for the same seed by another instance", policy->ops->name);
 }
 
-/* The cases on which policies are checked; fixture_end each. They mix chains and branches, missing units, launches, hops,
- * contention, noise, short queues, late drops, and loads from light to hopeless. */
+/* The cases on which policies are checked; fixture_end each. They mix chains and branches, missing units, launches,
+ * hops, contention, noise, short queues, late drops, and loads from light to hopeless. */
 enum { CONTRACT_CASES = 6 };
 
 static inline void contract_case(fixture *f, int index) {

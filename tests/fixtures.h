@@ -51,9 +51,9 @@ static inline void fixture_begin(fixture *f, uint32_t n_processors) {
   f->workload.objective = (cosrel_objective){1, 1, 1};
 }
 
-/* A model of n units. `ms[u * n_processors + p]` is what a unit costs in every precision; `inputs` lists the producers of
- * each unit in turn, COSREL_MODEL_INPUT for the request's input, each list ended by FIXTURE_END. Every tensor has `elems`
- * elements. */
+/* A model of n units. `ms[u * n_processors + p]` is what a unit costs in every precision; `inputs` lists the producers
+ * of each unit in turn, COSREL_MODEL_INPUT for the request's input, each list ended by FIXTURE_END. Every tensor has
+ * `elems` elements. */
 #define FIXTURE_END (-2)
 static inline void fixture_dag(fixture *f, const char *name, uint32_t n, const double *ms, const int32_t *inputs,
                                uint64_t elems) {
@@ -120,8 +120,8 @@ static inline cosrel_stream *fixture_stream(fixture *f, const char *model, cosre
   snprintf(stream->name, sizeof stream->name, "s%u", (unsigned)f->workload.n_streams++);
   snprintf(stream->model, sizeof stream->model, "%s", model);
   stream->precisions = 1u << COSREL_FP32 | 1u << COSREL_FP16;
-  stream->arrivals = (cosrel_arrivals){.kind = kind, .rate_hz = rate_hz, .phase = -1, .burst_ratio = 2,
-                                       .burst_share = 0.25, .burst_s = 0.5};
+  stream->arrivals = (cosrel_arrivals){
+      .kind = kind, .rate_hz = rate_hz, .phase = -1, .burst_ratio = 2, .burst_share = 0.25, .burst_s = 0.5};
   stream->priority = 1;
   stream->queue_limit = 4;
   stream->drop = COSREL_DROP_OLDEST;
@@ -144,7 +144,8 @@ static inline void fixture_end(fixture *f) {
 }
 
 /* A random model, the same for the same key: unit costs of 0.2 to 2 ms with some affinity per processor; one in six
- * (unit, processor) pairs is unsupported, never on the host. `branchy`: units read one or two of the three before them. */
+ * (unit, processor) pairs is unsupported, never on the host. `branchy`: units read one or two of the three before them.
+ */
 static inline void fixture_random_model(fixture *f, const char *name, uint32_t n, bool branchy, uint64_t key) {
   uint32_t n_processors = f->profile.n_processors;
   double *ms = fixture_alloc((size_t)n * n_processors, sizeof *ms);

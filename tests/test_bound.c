@@ -43,8 +43,8 @@ static void test_one_unit(void **unused) {
   fixture_end(&f);
 }
 
-/* Two streams of one processor each: the busier one decides lambda, each its own share of G. Stream 0: 4 ms at 100 Hz on
- * cpu only; stream 1: 5 ms at 50 Hz on gpu only. lambda = 1/0.4; NP of both is 1 (launch counted in T too). */
+/* Two streams of one processor each: the busier one decides lambda, each its own share of G. Stream 0: 4 ms at 100 Hz
+ * on cpu only; stream 1: 5 ms at 50 Hz on gpu only. lambda = 1/0.4; NP of both is 1 (launch counted in T too). */
 static void test_separate(void **unused) {
   (void)unused;
   fixture f;
@@ -85,8 +85,8 @@ static double best_product(const double *load_a, const double *load_b) {
   return best;
 }
 
-/* Two streams of two units on two processors with launches: every share of every unit on a grid. The programs may only be
- * better, and not by more than the grid is coarse. */
+/* Two streams of two units on two processors with launches: every share of every unit on a grid. The programs may only
+ * be better, and not by more than the grid is coarse. */
 static void test_exhaustive(void **unused) {
   (void)unused;
   enum { STEPS = 20 };
@@ -271,8 +271,8 @@ static void test_apply(void **unused) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_one_unit),  cmocka_unit_test(test_separate), cmocka_unit_test(test_exhaustive),
-      cmocka_unit_test(test_duality),   cmocka_unit_test(test_monotone), cmocka_unit_test(test_grouping),
+      cmocka_unit_test(test_one_unit), cmocka_unit_test(test_separate), cmocka_unit_test(test_exhaustive),
+      cmocka_unit_test(test_duality),  cmocka_unit_test(test_monotone), cmocka_unit_test(test_grouping),
       cmocka_unit_test(test_apply),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

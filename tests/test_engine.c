@@ -1,4 +1,4 @@
-/* The decision core: tables against exhaustive search, contention by hand, conservation of time, energy and requests. */
+/* The decision core: tables against exhaustive search, contention by hand, conservation of time, energy and requests */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,7 +41,7 @@ static void nothing(void *self) { (void)self; }
 static const cosrel_policy_ops any_ops = {sizeof any_ops, "any", "", false, NULL, nothing, any_choice, nothing};
 static const cosrel_policy_ops first_ops = {sizeof first_ops, "first", "", false, NULL, nothing, first_choice, nothing};
 
-/* ---- tables --------------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 /* Sequential execution with processor assign[u] for unit u, all live tensors moving along: the definition of T_m. */
 static double sequential(const fixture *f, const uint32_t *assign) {
@@ -111,7 +111,7 @@ static void test_unknown_model_and_unrunnable_unit_fail(void **unused) {
   fixture_end(&f);
 }
 
-/* ---- dynamics ------------------------------------------------------------------------------------------------------- */
+/* ---- dynamics ---------------------------------------------------------------------------------------------------- */
 
 /* Two requests of 10 and 4 ms side by side, kappa 0.8 both ways, beta 0.5: both run at 1 / (1 + 0.8 * 0.25) = 1 / 1.2
  * until the short one ends at 4.8 ms; the long one then has 6 ms left and ends at 10.8 ms. */
@@ -301,12 +301,12 @@ static void test_illegal_choices_are_refused(void **unused) {
   const cosrel_candidate good = {.action = COSREL_RUN, .processor = 1, .batch = 1, .slot = 0, .begin = 0, .end = 2};
   assert_true(cosrel_candidate_legal(&f.c, state, &good));
   cosrel_candidate bad[] = {good, good, good, good, good, good, good, good};
-  bad[0].end = 3;        /* the gpu cannot run unit 2 */
-  bad[1].begin = 1;      /* not ready */
-  bad[2].processor = 2;  /* none such */
-  bad[3].end = 0;        /* empty */
-  bad[4].slot = 60000;   /* none such */
-  bad[5].point = 1;      /* no such operating point */
+  bad[0].end = 3;              /* the gpu cannot run unit 2 */
+  bad[1].begin = 1;            /* not ready */
+  bad[2].processor = 2;        /* none such */
+  bad[3].end = 0;              /* empty */
+  bad[4].slot = 60000;         /* none such */
+  bad[5].point = 1;            /* no such operating point */
   bad[6].action = COSREL_WAIT; /* nothing will ever happen */
   bad[7].action = 9;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -380,7 +380,7 @@ static void test_branches_run_side_by_side(void **unused) {
   fixture_end(&f);
 }
 
-/* ---- arrivals and drops --------------------------------------------------------------------------------------------- */
+/* ---- arrivals and drops ------------------------------------------------------------------------------------------ */
 
 static void test_arrival_rates(void **unused) {
   (void)unused;
@@ -467,7 +467,7 @@ static void test_drain_drops_the_hopeless(void **unused) {
   fixture_end(&f);
 }
 
-/* ---- figures -------------------------------------------------------------------------------------------------------- */
+/* ---- figures ----------------------------------------------------------------------------------------------------- */
 
 /* One stream of 10 ms on one processor, closed loop, no noise, 1 s: 100 completions, NTT 1, U 1, all of it busy. */
 static void test_figures_of_a_perfect_run(void **unused) {

@@ -145,9 +145,7 @@ static void test_all_falls_back(void **unused) {
   trail t = follow(&f.c, "all-gpu", 50 * COSREL_MS);
   assert_true(t.n >= 9 && t.n % 3 == 0);
   for (uint32_t i = 0; i < t.n; i++) {
-    static const struct {
-      uint32_t processor, begin, end;
-    } expected[] = {{1, 0, 2}, {2, 2, 4}, {1, 4, 5}};
+    static const struct { uint32_t processor, begin, end; } expected[] = {{1, 0, 2}, {2, 2, 4}, {1, 4, 5}};
     assert_int_equal(t.at[i].processor, expected[i % 3].processor);
     assert_int_equal(t.at[i].begin, expected[i % 3].begin);
     assert_int_equal(t.at[i].end, expected[i % 3].end);
@@ -222,8 +220,8 @@ static void test_best_static(void **unused) {
 /* Topcuoglu et al. 2002, figure 2: ten tasks on three processors; ranks as in its table, schedule length 80. */
 static void test_heft_paper(void **unused) {
   (void)unused;
-  static const double cost[30] = {14, 16, 9,  13, 19, 18, 11, 13, 19, 13, 8, 17, 12, 13, 10,
-                                  13, 16, 9,  7,  15, 11, 5,  11, 14, 18, 12, 20, 21, 7,  16};
+  static const double cost[30] = {14, 16, 9, 13, 19, 18, 11, 13, 19, 13, 8,  17, 12, 13, 10,
+                                  13, 16, 9, 7,  15, 11, 5,  11, 14, 18, 12, 20, 21, 7,  16};
   static const double ranks[10] = {108, 77, 80, 80, 69, 63.333, 42.667, 35.667, 44.333, 14.667};
   static const uint32_t by_rank[10] = {0, 2, 3, 1, 4, 5, 8, 6, 7, 9};
   static const struct {
@@ -337,9 +335,9 @@ int main(void) {
 #ifndef CONTRACT_NO_COUNT
       cmocka_unit_test(test_counter),
 #endif
-      cmocka_unit_test(test_bound_holds),  cmocka_unit_test(test_all_falls_back), cmocka_unit_test(test_waiting),
-      cmocka_unit_test(test_fcfs_order),   cmocka_unit_test(test_best_static),    cmocka_unit_test(test_heft_paper),
-      cmocka_unit_test(test_heft_insertion), cmocka_unit_test(test_heft_branches), cmocka_unit_test(test_simulate),
+      cmocka_unit_test(test_bound_holds),    cmocka_unit_test(test_all_falls_back), cmocka_unit_test(test_waiting),
+      cmocka_unit_test(test_fcfs_order),     cmocka_unit_test(test_best_static),    cmocka_unit_test(test_heft_paper),
+      cmocka_unit_test(test_heft_insertion), cmocka_unit_test(test_heft_branches),  cmocka_unit_test(test_simulate),
       cmocka_unit_test(test_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

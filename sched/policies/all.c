@@ -21,7 +21,8 @@ static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_st
   return cosrel_pinned_decide(&((all *)self)->pinned, c, state);
 }
 
-static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self, cosrel_error *error) {
+static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self,
+                            cosrel_error *error) {
   (void)c, (void)config, (void)self;
   return cosrel_fail(error, COSREL_INVALID, "all-<processor> is created by its full name");
 }

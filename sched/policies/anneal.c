@@ -1,9 +1,10 @@
 /* anneal: the best fixed split of every model over processors, found beforehand by simulated annealing.
  *
- * Offline: starts from the mapping of best-static, then gsl_siman (Kirkpatrick et al., Science 220, 1983) moves split points and
- * processors of up to three parts per model, each trial a noise-free simulation of the case scored by U (closed loop: G).
- * What offline mappers for many networks do (OmniBoost, MAGMA search such splits). The split is fixed while it runs, and the
- * trial does not see noise. Segments end at the split points, whatever the run lengths of others. */
+ * Offline: starts from the mapping of best-static, then gsl_siman (Kirkpatrick et al., Science 220, 1983) moves split
+ * points and processors of up to three parts per model, each trial a noise-free simulation of the case scored by U
+ * (closed loop: G). What offline mappers for many networks do (OmniBoost, MAGMA search such splits). The split is fixed
+ * while it runs, and the trial does not see noise. Segments end at the split points, whatever the run lengths of
+ * others. */
 #include <gsl/gsl_rng.h>
 #include <gsl/gsl_siman.h>
 #include <stdlib.h>
@@ -38,14 +39,11 @@ static void step(const gsl_rng *rng, void *self, double size) {
       at->pinned.home[s][gsl_rng_uniform_int(rng, COSREL_PARTS)] =
           (uint8_t)gsl_rng_uniform_int(rng, at->c->n_processors);
       break;
-    case 1:
-      cut[k] = (uint16_t)gsl_rng_uniform_int(rng, n);
-      break;
+    case 1: cut[k] = (uint16_t)gsl_rng_uniform_int(rng, n); break;
     case 2:
       if (cut[k] > 0) cut[k] = (uint16_t)((cut[k] + n + gsl_rng_uniform_int(rng, 9) - 4) % n);
       break;
-    default:
-      cut[0] = cut[1] = 0;
+    default: cut[0] = cut[1] = 0;
   }
   /* Cuts ascend; a cut at 0 is none, and none comes before another. */
   if (cut[0] == 0 || (cut[1] > 0 && cut[1] < cut[0])) {
@@ -55,10 +53,11 @@ static void step(const gsl_rng *rng, void *self, double size) {
   }
 }
 
-static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self, cosrel_error *error) {
+static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self,
+                            cosrel_error *error) {
   double seconds = config->duration_s > 0 ? fmin(config->duration_s, COSREL_TRIAL_S) : COSREL_TRIAL_S;
-  const gsl_siman_params_t how = {.n_tries = 1, .iters_fixed_T = 50, .step_size = 1, .k = 1, .t_initial = 0.01,
-                                  .mu_t = 1.3, .t_min = 0.0005};
+  const gsl_siman_params_t how = {
+      .n_tries = 1, .iters_fixed_T = 50, .step_size = 1, .k = 1, .t_initial = 0.01, .mu_t = 1.3, .t_min = 0.0005};
   cosrel_status status = COSREL_NOMEM;
   point at = {.c = c, .seed = config->seed, .horizon = (cosrel_time)(seconds * 1e9)};
   cosrel_pinned *best = malloc(sizeof *best);

@@ -1,9 +1,10 @@
 /* best-static: the best fixed processor for each stream, found beforehand.
  *
- * Offline: every mapping of streams to processors is tried in a noise-free simulation of the case, with its arrivals, under
- * both orders (oldest first, shortest first), and scored by U (closed loop: G). Up to 729 mappings (3^6) are enumerated; beyond that
- * gsl_siman anneals (Kirkpatrick et al., Science 220, 1983). What COSREL-like systems call static mapping; it never
- * moves a request while it runs, and does not see noise. Units that a processor cannot run fall back as in all-<processor>. */
+ * Offline: every mapping of streams to processors is tried in a noise-free simulation of the case, with its arrivals,
+ * under both orders (oldest first, shortest first), and scored by U (closed loop: G). Up to 729 mappings (3^6) are
+ * enumerated; beyond that gsl_siman anneals (Kirkpatrick et al., Science 220, 1983). What COSREL-like systems call
+ * static mapping; it never moves a request while it runs, and does not see noise. Units that a processor cannot run
+ * fall back as in all-<processor>. */
 #include <gsl/gsl_rng.h>
 #include <gsl/gsl_siman.h>
 #include <stdlib.h>
@@ -71,8 +72,8 @@ static cosrel_status anneal(const trial *t, cosrel_pinned *best) {
       if (sc->limit[p][0] == sc->n_units && whole < least) least = whole, at.pinned.home[s][0] = (uint8_t)p;
     }
   }
-  const gsl_siman_params_t how = {.n_tries = 1, .iters_fixed_T = 40, .step_size = 1, .k = 1, .t_initial = 0.05,
-                                  .mu_t = 1.3, .t_min = 0.001};
+  const gsl_siman_params_t how = {
+      .n_tries = 1, .iters_fixed_T = 40, .step_size = 1, .k = 1, .t_initial = 0.05, .mu_t = 1.3, .t_min = 0.001};
   gsl_siman_solve(rng, &at, energy, step, NULL, NULL, NULL, NULL, NULL, sizeof at, how);
   gsl_rng_free(rng);
   *best = at.pinned;
@@ -93,7 +94,8 @@ cosrel_status cosrel_pinned_search(const cosrel_case *c, const cosrel_policy_con
   return status;
 }
 
-static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self, cosrel_error *error) {
+static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self,
+                            cosrel_error *error) {
   cosrel_pinned *best = calloc(1, sizeof *best);
   cosrel_status status = best == NULL ? COSREL_NOMEM : cosrel_pinned_search(c, config, best);
   if (status != COSREL_OK) {

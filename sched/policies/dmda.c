@@ -1,9 +1,9 @@
-/* dmda: StarPU's rule ("deque model, data aware"; Augonnet et al., StarPU, Concurr. Comput. 23(2), 2011). When a request becomes
- * ready it is put into the queue of the processor that would end it first, given the queues, the expected time and the
- * transfer of what it reads; there it stays, and queues are served in order.
+/* dmda: StarPU's rule ("deque model, data aware"; Augonnet et al., StarPU, Concurr. Comput. 23(2), 2011). When a
+ * request becomes ready it is put into the queue of the processor that would end it first, given the queues, the
+ * expected time and the transfer of what it reads; there it stays, and queues are served in order.
  *
- * A task here is everything from the ready unit to the end. The decision is taken once: no stealing and no second thoughts
- * when the expectation fails, and no look at deadlines. */
+ * A task here is everything from the ready unit to the end. The decision is taken once: no stealing and no second
+ * thoughts when the expectation fails, and no look at deadlines. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +24,8 @@ typedef struct dmda {
   task tasks[];
 } dmda;
 
-static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self, cosrel_error *error) {
+static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self,
+                            cosrel_error *error) {
   (void)config;
   dmda *d = calloc(1, sizeof *d + c->n_slots * sizeof d->tasks[0]);
   if (d == NULL) return cosrel_fail(error, COSREL_NOMEM, "no memory for policy dmda");

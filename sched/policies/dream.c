@@ -1,10 +1,11 @@
 /* dream: a score in the manner of DREAM (Kim et al., "DREAM: a dynamic scheduler for dynamic real-time multi-model ML
  * workloads", ASPLOS 2023), which adds up urgency, fit and starvation for every task and accelerator:
  *
- *     score = (time to go / time to the deadline) x (mean latency over processors / latency here) + ALPHA x age / mean latency
+ *     score = (time to go / time to the deadline) x (mean latency over processors / latency here) + ALPHA x age / mean
+ * latency
  *
- * The parts are the paper's ideas in our units, not its code: its energy part is left out (it did not change U), ALPHA is
- * fixed instead of tuned on line, and it drops no frames. Requests that can no longer make their deadline lose their
+ * The parts are the paper's ideas in our units, not its code: its energy part is left out (it did not change U), ALPHA
+ * is fixed instead of tuned on line, and it drops no frames. Requests that can no longer make their deadline lose their
  * urgency. Placed with waiting, like `eft`, which is better than idle processors only. Runs to the end. */
 #include "sched/policies/common.h"
 

@@ -1,11 +1,11 @@
 /* edf: earliest deadline first; requests that can no longer make theirs come last, shortest first.
  *
- * Liu and Layland, J. ACM 20(1), 1973, with the usual repair for overload. Placed like `eft`: on the processor that ends the
- * request first, waiting for it where it is busy. Runs to the end. */
+ * Liu and Layland, J. ACM 20(1), 1973, with the usual repair for overload. Placed like `eft`: on the processor that
+ * ends the request first, waiting for it where it is busy. Runs to the end. */
 #include "sched/policies/common.h"
 
-static double urgency(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h, uint32_t p,
-                      double finish) {
+static double urgency(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h,
+                      uint32_t p, double finish) {
   (void)p;
   double left = (double)(cosrel_due(c, cosrel_state_request(c, state, heads->slot[h])) - state->now);
   return left >= finish ? -left : -1e15 - finish;

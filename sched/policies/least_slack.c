@@ -1,13 +1,14 @@
-/* least-slack: least laxity first. Slack is the time to the deadline less the time until the request would end on the processor
- * that ends it first (wait included); the least goes first, but requests that can no longer make it come last, shortest first.
+/* least-slack: least laxity first. Slack is the time to the deadline less the time until the request would end on the
+ * processor that ends it first (wait included); the least goes first, but requests that can no longer make it come
+ * last, shortest first.
  *
- * Least laxity (Dertouzos and Mok, IEEE Trans. Softw. Eng. 15(12), 1989), as in Band's least-slack scheduler (MobiSys 2022),
- * with the usual repair for overload: without it the hopeless go first and drag the others down. Waits like `eft`, runs to the
- * end. It does not preempt, so slack is looked at only between segments. */
+ * Least laxity (Dertouzos and Mok, IEEE Trans. Softw. Eng. 15(12), 1989), as in Band's least-slack scheduler (MobiSys
+ * 2022), with the usual repair for overload: without it the hopeless go first and drag the others down. Waits like
+ * `eft`, runs to the end. It does not preempt, so slack is looked at only between segments. */
 #include "sched/policies/common.h"
 
-static double urgency(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h, uint32_t p,
-                      double finish) {
+static double urgency(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h,
+                      uint32_t p, double finish) {
   (void)p;
   const cosrel_request *request = cosrel_state_request(c, state, heads->slot[h]);
   double slack = (double)(cosrel_due(c, request) - state->now) - finish;

@@ -1,8 +1,9 @@
-/* pf: proportional fair. The request whose end adds most to the sum of log rates per ns: least (recent rate x time to its end).
+/* pf: proportional fair. The request whose end adds most to the sum of log rates per ns: least (recent rate x time to
+ * its end).
  *
- * The rule of cellular schedulers (Kelly, Maulloo and Tan, J. Oper. Res. Soc. 49, 1998; Tse's proportional fair), d log rate =
- * 1 / rate, over the rates of the last second. Aims at G, so at closed loops; it looks at no deadline. Waits like `eft`, runs to
- * the end. */
+ * The rule of cellular schedulers (Kelly, Maulloo and Tan, J. Oper. Res. Soc. 49, 1998; Tse's proportional fair), d log
+ * rate = 1 / rate, over the rates of the last second. Aims at G, so at closed loops; it looks at no deadline. Waits
+ * like `eft`, runs to the end. */
 #include "sched/policies/common.h"
 
 static double log_rate_gain(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h,

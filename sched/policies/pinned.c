@@ -3,7 +3,8 @@
 #include "sched/policies/common.h"
 
 /* Where and how far the lowest ready unit goes. */
-static cosrel_candidate placed(const cosrel_pinned *pinned, const cosrel_case *c, const cosrel_state *state, uint32_t s) {
+static cosrel_candidate placed(const cosrel_pinned *pinned, const cosrel_case *c, const cosrel_state *state,
+                               uint32_t s) {
   uint32_t slot = (uint32_t)state->streams[s].head, n = c->streams[s].n_units;
   const cosrel_request *request = cosrel_state_request(c, state, slot);
   uint32_t begin = request->ready[0], part = 0, stop = n;

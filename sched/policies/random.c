@@ -1,13 +1,15 @@
 /* random: any offered candidate that runs to the end, each with the same probability.
  *
- * The floor of every comparison. Among run lengths the longest is its best setting by far: with single units it mostly pays
- * for launches and hops. Draws are keyed by seed, time and segment count, so they do not depend on anything else. */
+ * The floor of every comparison. Among run lengths the longest is its best setting by far: with single units it mostly
+ * pays for launches and hops. Draws are keyed by seed, time and segment count, so they do not depend on anything else.
+ */
 #include <stdlib.h>
 
 #include "sched/policies/common.h"
 #include "sched/rng.h"
 
-static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self, cosrel_error *error) {
+static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self,
+                            cosrel_error *error) {
   (void)c;
   uint64_t *key = malloc(sizeof *key);
   if (key == NULL) return cosrel_fail(error, COSREL_NOMEM, "no memory for policy random");

@@ -5,22 +5,22 @@
 #include <string.h>
 
 #define POLICIES(X) \
-  X(best_static) \
-  X(static_order) \
-  X(round_robin) \
-  X(fcfs) \
-  X(random) \
-  X(sel) \
-  X(eft) \
-  X(heft) \
-  X(least_slack) \
-  X(edf) \
-  X(dream) \
-  X(dmda) \
-  X(pf) \
-  X(srpt) \
-  X(lp_price) \
-  X(rollout) \
+  X(best_static)    \
+  X(static_order)   \
+  X(round_robin)    \
+  X(fcfs)           \
+  X(random)         \
+  X(sel)            \
+  X(eft)            \
+  X(heft)           \
+  X(least_slack)    \
+  X(edf)            \
+  X(dream)          \
+  X(dmda)           \
+  X(pf)             \
+  X(srpt)           \
+  X(lp_price)       \
+  X(rollout)        \
   X(anneal)
 
 #define X(name) extern const cosrel_policy_ops cosrel_policy_##name;

@@ -1,8 +1,8 @@
 /* rollout: one-step look-ahead on a heuristic (Bertsekas, Tsitsiklis and Wu, J. Heuristics 3, 1997). No learning.
  *
- * For every candidate: copy the state, apply the candidate, let the base heuristic play on without noise for a horizon of a
- * few isolated latencies, and score where that leads; the best candidate is taken. The base's own choice is tried first and
- * wins ties, so with plan_budget 0 this is the base. Future arrivals are taken as none.
+ * For every candidate: copy the state, apply the candidate, let the base heuristic play on without noise for a horizon
+ * of a few isolated latencies, and score where that leads; the best candidate is taken. The base's own choice is tried
+ * first and wins ties, so with plan_budget 0 this is the base. Future arrivals are taken as none.
  *
  *     open loop: base lp-price; score = utility of what ended + utility of what is in flight, its end predicted at LEAF
  *                times the remaining best-path time
@@ -31,7 +31,8 @@ typedef struct rollout {
   cosrel_state *root, *scratch;
 } rollout;
 
-static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self, cosrel_error *error) {
+static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self,
+                            cosrel_error *error) {
   rollout *r = calloc(1, sizeof *r);
   if (r == NULL) goto fail;
   r->root = malloc(c->state_size);
@@ -75,8 +76,7 @@ static double remaining(const cosrel_case *c, const cosrel_state *state, const c
   double least = INFINITY;
   for (uint32_t p = 0; p < c->n_processors; p++) {
     uint32_t end = cosrel_reach(c, request, 0, p);
-    if (end > request->ready[0])
-      least = fmin(least, cosrel_expected_rest(c, state, slot, p, request->ready[0], end));
+    if (end > request->ready[0]) least = fmin(least, cosrel_expected_rest(c, state, slot, p, request->ready[0], end));
   }
   return least;
 }
@@ -102,7 +102,8 @@ static double worth(const rollout *r, const cosrel_case *c, const cosrel_state *
 }
 
 /* Tries one choice with what is left of the budget; false when that ran out before the horizon. */
-static bool try_choice(rollout *r, const cosrel_case *c, const cosrel_candidate *choice, uint32_t *left, double *value) {
+static bool try_choice(rollout *r, const cosrel_case *c, const cosrel_candidate *choice, uint32_t *left,
+                       double *value) {
   memcpy(r->scratch, r->root, c->state_size);
   bool waiting = cosrel_simulate_choice(c, r->scratch, choice);
   cosrel_time until = r->root->now + r->horizon;
@@ -115,7 +116,7 @@ static bool try_choice(rollout *r, const cosrel_case *c, const cosrel_candidate 
 
 static bool same(const cosrel_candidate *a, const cosrel_candidate *b) {
   return a->action == b->action && (a->action == COSREL_WAIT || (a->slot == b->slot && a->processor == b->processor &&
-                                                                  a->begin == b->begin && a->end == b->end));
+                                                                 a->begin == b->begin && a->end == b->end));
 }
 
 static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_state *state) {

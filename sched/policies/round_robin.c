@@ -1,13 +1,14 @@
 /* round-robin: streams in turn, each on the idle processor that ends its request first, to the end.
  *
- * The rule of a plain dispatcher, and Band's round-robin (MobiSys 2022) with the processor chosen by expected time instead
- * of in turn, which is its better setting. A stream with nothing to do loses its turn. It looks at no age, deadline or
- * length, and never waits. */
+ * The rule of a plain dispatcher, and Band's round-robin (MobiSys 2022) with the processor chosen by expected time
+ * instead of in turn, which is its better setting. A stream with nothing to do loses its turn. It looks at no age,
+ * deadline or length, and never waits. */
 #include <stdlib.h>
 
 #include "sched/policies/common.h"
 
-static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self, cosrel_error *error) {
+static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self,
+                            cosrel_error *error) {
   (void)c, (void)config;
   *self = calloc(1, sizeof(uint32_t)); /* the stream whose turn it is */
   if (*self == NULL) return cosrel_fail(error, COSREL_NOMEM, "no memory for policy round-robin");

@@ -1,8 +1,8 @@
 /* sel: shortest expected latency. Of all pairs of a head and an idle processor, the one that ends soonest.
  *
- * After the scheduler of that name in Band (Jeong et al., "Band: coordinated multi-DNN inference on heterogeneous mobile
- * processors", MobiSys 2022), which orders a window of requests by their shortest expected latency. Runs to the end. It
- * does not wait for a busy processor, and it lets long requests starve while short ones keep coming. */
+ * After the scheduler of that name in Band (Jeong et al., "Band: coordinated multi-DNN inference on heterogeneous
+ * mobile processors", MobiSys 2022), which orders a window of requests by their shortest expected latency. Runs to the
+ * end. It does not wait for a busy processor, and it lets long requests starve while short ones keep coming. */
 #include "sched/policies/common.h"
 
 static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_state *state) {

@@ -41,8 +41,8 @@ uint32_t cosrel_simulate(const cosrel_case *c, cosrel_state *state, cosrel_decid
   return made;
 }
 
-double cosrel_simulate_score(const cosrel_case *c, cosrel_state *scratch, cosrel_decide decide, void *self, uint64_t seed,
-                             cosrel_time horizon) {
+double cosrel_simulate_score(const cosrel_case *c, cosrel_state *scratch, cosrel_decide decide, void *self,
+                             uint64_t seed, cosrel_time horizon) {
   cosrel_state_init(c, scratch, seed, horizon);
   cosrel_simulate(c, scratch, decide, self, false, COSREL_TIME_NEVER, UINT32_MAX);
   double utility = 0, logs = 0;

@@ -1,9 +1,9 @@
-/* srpt: shortest remaining time by deadline pressure. Most utility per ns first: the utility that a request would still have
- * when it ends on the processor that ends it first (wait included), over the time until then.
+/* srpt: shortest remaining time by deadline pressure. Most utility per ns first: the utility that a request would still
+ * have when it ends on the processor that ends it first (wait included), over the time until then.
  *
- * Smith's rule (Naval Res. Logist. Q. 3, 1956) with the utility clip(1 - (NTT - 1) / 4, 0, 1) as the weight: short requests
- * first, those that lose value first among the short, and requests that are worth nothing any more last. Waits like
- * `eft`, runs to the end. */
+ * Smith's rule (Naval Res. Logist. Q. 3, 1956) with the utility clip(1 - (NTT - 1) / 4, 0, 1) as the weight: short
+ * requests first, those that lose value first among the short, and requests that are worth nothing any more last. Waits
+ * like `eft`, runs to the end. */
 #include "sched/policies/common.h"
 
 static double utility_rate(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h,

@@ -1,8 +1,8 @@
 /* static-order: one order of preference for all; every unit runs on the first processor of it that can.
  *
- * How Arm NN assigns layers to its ordered list of backends (GpuAcc, CpuAcc, CpuRef). The user gives the list there; here it
- * is by how long the whole mix would take on each processor alone, shortest first, which is its best setting. Oldest request
- * first. It looks at no load: what is not first gets only what the first cannot run. */
+ * How Arm NN assigns layers to its ordered list of backends (GpuAcc, CpuAcc, CpuRef). The user gives the list there;
+ * here it is by how long the whole mix would take on each processor alone, shortest first, which is its best setting.
+ * Oldest request first. It looks at no load: what is not first gets only what the first cannot run. */
 #include <stdlib.h>
 
 #include "sched/policies/common.h"
@@ -11,7 +11,8 @@ typedef struct static_order {
   uint8_t order[COSREL_PROCESSORS_MAX];
 } static_order;
 
-static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self, cosrel_error *error) {
+static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self,
+                            cosrel_error *error) {
   (void)config;
   static_order *o = malloc(sizeof *o);
   if (o == NULL) return cosrel_fail(error, COSREL_NOMEM, "no memory for policy static-order");
