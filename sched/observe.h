@@ -16,22 +16,20 @@
 #define COSREL_RUN_LENGTHS 3 /* one unit, four units, to the end */
 #define COSREL_SEEN_READY 2  /* ready units of a request that make rows */
 
+/* clang-format off */
 /* Per row. "end" is the run to the end, d its duration, rem the best remaining time of the request. */
-#define COSREL_ROW_FEATURES(X)                                                                                    \
-  X(is_wait)                                                                                                      \
-  X(age)                                                                                                          \
-  X(best_utility) X(slack) X(remaining) X(started) X(backlog) X(demand) X(due) X(closed) X(fairness_debt) X(size) \
-      X(is_branch) X(coverage) X(duration_end) X(duration_4) X(duration_1) X(regret_end) X(regret_4) X(regret_1)  \
-          X(duration_log) X(transfer) X(launch_share) X(advantage_all) X(advantage_idle) X(finish_utility)        \
-              X(deadline_margin) X(slowed) X(slows) X(energy) X(price_ratio) X(affinity) X(rivals) X(rival_gain)  \
-                  X(priority)
+#define COSREL_ROW_FEATURES(X)                                                                                        \
+  X(is_wait) X(age) X(best_utility) X(slack) X(remaining) X(started) X(backlog) X(demand) X(due) X(closed)            \
+  X(fairness_debt) X(size) X(is_branch) X(coverage) X(duration_end) X(duration_4) X(duration_1) X(regret_end)         \
+  X(regret_4) X(regret_1) X(duration_log) X(transfer) X(launch_share) X(advantage_all) X(advantage_idle)              \
+  X(finish_utility) X(deadline_margin) X(slowed) X(slows) X(energy) X(price_ratio) X(affinity) X(rivals) X(rival_gain) \
+  X(priority)
 /* Per decision. */
-#define COSREL_GLOBAL_FEATURES(X)                                                                                     \
-  X(idle_share)                                                                                                       \
-  X(head_share)                                                                                                       \
-  X(live) X(mean_time_to_idle) X(least_time_to_idle) X(most_time_to_idle) X(load) X(closed_share) X(weight_latency)   \
-      X(weight_throughput) X(weight_energy) X(queued_work) X(least_slack) X(mean_utility) X(late_share) X(processors) \
-          X(streams)
+#define COSREL_GLOBAL_FEATURES(X)                                                                                  \
+  X(idle_share) X(head_share) X(live) X(mean_time_to_idle) X(least_time_to_idle) X(most_time_to_idle) X(load)      \
+  X(closed_share) X(weight_latency) X(weight_throughput) X(weight_energy) X(queued_work) X(least_slack)            \
+  X(mean_utility) X(late_share) X(processors) X(streams)
+/* clang-format on */
 
 enum {
 #define X(name) COSREL_ROW_##name,
