@@ -47,13 +47,13 @@ void *realloc(void *block, size_t size) {
 }
 #endif
 
-enum { CONTRACT_REQUESTS = 4096, CONTRACT_UNITS = 64 };
+enum { CONTRACT_STREAMS = 8, CONTRACT_REQUESTS = 1024, CONTRACT_UNITS = 64 };
 
 /* One run as seen by a sink. */
 typedef struct contract_record {
   const cosrel_case *c;
-  cosrel_time ended[COSREL_STREAMS_MAX][CONTRACT_REQUESTS][CONTRACT_UNITS]; /* of each unit, plus 1; 0: not yet */
-  uint8_t outcome[COSREL_STREAMS_MAX][CONTRACT_REQUESTS];                   /* 1 completed, 2 dropped */
+  cosrel_time ended[CONTRACT_STREAMS][CONTRACT_REQUESTS][CONTRACT_UNITS]; /* of each unit, plus 1; 0: not yet */
+  uint8_t outcome[CONTRACT_STREAMS][CONTRACT_REQUESTS];                   /* 1 completed, 2 dropped */
   cosrel_time idle_since[COSREL_PROCESSORS_MAX];
   cosrel_time busy[COSREL_PROCESSORS_MAX];
   uint64_t arrived, ended_requests, segments, hash;
@@ -119,9 +119,26 @@ static void contract_on_outcome(void *self, const cosrel_case *c, const cosrel_s
       assert_true(record->ended[outcome->stream][outcome->sequence][u] != 0);
 }
 
-/* One run; returns the hash of all that happened. */
+/* Overwrites what a policy may not know: how long segments really take, what will arrive, the seed. */
+static inline void contract_blind(const cosrel_case *c, cosrel_state *state, uint64_t key) {
+  for (uint32_t p = 0; p < c->n_processors; p++) {
+    if (cosrel_processor_idle(state, p)) continue;
+    double wrong = 1e6 * cosrel_rng_uniform(cosrel_rng_key(key, p));
+    state->running[p].work = state->running[p].left = wrong;
+    state->running[p].finish = state->now + (cosrel_time)wrong;
+  }
+  for (uint32_t s = 0; s < c->n_streams; s++) {
+    state->streams[s].next_arrival = state->now + (cosrel_time)(key % 1000000);
+    state->streams[s].phase_end = state->now;
+  }
+  if (state->next_stream != COSREL_NONE) state->next_stream = 0;
+  state->seed = key;
+}
+
+/* One run; returns the hash of all that happened. `blind`: the policy sees only what it may know. */
 static inline uint64_t contract_run(const cosrel_case *c, const cosrel_policy *policy, uint64_t seed,
-                                    cosrel_time horizon) {
+                                    cosrel_time horizon, bool blind) {
+  assert_true(c->n_streams <= CONTRACT_STREAMS && c->max_units <= CONTRACT_UNITS);
   contract_record *record = fixture_alloc(1, sizeof *record);
   record->c = c;
   cosrel_sink sink = {.self = record,
@@ -137,12 +154,15 @@ static inline uint64_t contract_run(const cosrel_case *c, const cosrel_policy *p
   cosrel_engine_reset(&engine, seed, horizon);
   policy->ops->reset(policy->self);
   uint64_t before = contract_allocations;
+  cosrel_state *seen = fixture_alloc(1, c->state_size);
   for (;;) {
     cosrel_step step;
     assert_int_equal(cosrel_engine_step(&engine, &step), COSREL_OK);
     if (step == COSREL_STEP_DONE) break;
+    memcpy(seen, engine.state, c->state_size);
+    if (blind) contract_blind(c, seen, cosrel_rng_key(seed, engine.n_decisions));
     contract_counting = true;
-    cosrel_candidate choice = policy->ops->decide(policy->self, c, engine.state);
+    cosrel_candidate choice = policy->ops->decide(policy->self, c, seen);
     contract_counting = false;
     if (!cosrel_candidate_legal(c, engine.state, &choice)) fail_msg("%s: a choice is not legal", policy->ops->name);
     if (choice.action == COSREL_WAIT) { /* something must run: future arrivals are not known to it */
@@ -152,6 +172,7 @@ static inline uint64_t contract_run(const cosrel_case *c, const cosrel_policy *p
     }
     assert_int_equal(cosrel_engine_decide(&engine, &choice), COSREL_OK);
   }
+  free(seen);
   if (contract_allocations != before) fail_msg("%s: allocates in decide", policy->ops->name);
 
   uint64_t arrived = 0, ended = 0;
@@ -174,11 +195,13 @@ static inline uint64_t contract_run(const cosrel_case *c, const cosrel_policy *p
 /* The whole contract for one policy on one case. `same` is another instance with the same configuration, or NULL. */
 static inline void contract_check(const cosrel_case *c, const cosrel_policy *policy, const cosrel_policy *same,
                                   cosrel_time horizon) {
-  uint64_t first = contract_run(c, policy, 7, horizon);
-  contract_run(c, policy, 8, horizon);
-  uint64_t again = contract_run(c, policy, 7, horizon); /* reset forgets the past */
+  uint64_t first = contract_run(c, policy, 7, horizon, false);
+  if (contract_run(c, policy, 8, horizon, false) == first) fail_msg("%s: the seed changes nothing", policy->ops->name);
+  if (contract_run(c, policy, 7, horizon, true) != first)
+    fail_msg("%s: decides by what it may not know", policy->ops->name);
+  uint64_t again = contract_run(c, policy, 7, horizon, false); /* reset forgets the past */
   if (again != first) fail_msg("%s: another run for the same seed after reset", policy->ops->name);
-  if (same != NULL && contract_run(c, same, 7, horizon) != first)
+  if (same != NULL && contract_run(c, same, 7, horizon, false) != first)
     fail_msg("%s: another run for the same seed by another instance", policy->ops->name);
 }
 

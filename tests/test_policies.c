@@ -313,6 +313,88 @@ static void test_simulate(void **unused) {
   }
 }
 
+/* With no budget the planner is its base; with one it does at least as well on what it plans for. */
+static void test_rollout(void **unused) {
+  (void)unused;
+  fixture f;
+  contract_case(&f, 1);
+  double planned = 0, based = 0;
+  for (uint64_t seed = 1; seed <= 5; seed++) {
+    cosrel_policy base = make("lp-price", &f.c), budgeted = make("rollout", &f.c), none;
+    cosrel_policy_config without = config;
+    without.plan_budget = 0;
+    assert_int_equal(cosrel_policy_create("rollout", &f.c, &without, &none, NULL), COSREL_OK);
+    uint64_t hash = contract_run(&f.c, &base, seed, 300 * COSREL_MS, false);
+    assert_true(contract_run(&f.c, &none, seed, 300 * COSREL_MS, false) == hash);
+    assert_true(contract_run(&f.c, &budgeted, seed, 300 * COSREL_MS, false) != hash);
+    cosrel_state *scratch = fixture_alloc(1, f.c.state_size);
+    planned += cosrel_simulate_score(&f.c, scratch, budgeted.ops->decide, budgeted.self, seed, COSREL_S);
+    based += cosrel_simulate_score(&f.c, scratch, base.ops->decide, base.self, seed, COSREL_S);
+    free(scratch);
+    cosrel_policy_destroy(&base);
+    cosrel_policy_destroy(&budgeted);
+    cosrel_policy_destroy(&none);
+  }
+  assert_true(planned > based);
+  fixture_end(&f);
+}
+
+/* On the arrivals that both were made for, splits are never worse than the mapping that they start from. */
+static void test_anneal(void **unused) {
+  (void)unused;
+  for (int index = 0; index < 3; index++) {
+    fixture f;
+    contract_case(&f, index);
+    cosrel_policy split = make("anneal", &f.c), whole = make("best-static", &f.c);
+    cosrel_state *scratch = fixture_alloc(1, f.c.state_size);
+    cosrel_time horizon = (cosrel_time)(config.duration_s * 1e9);
+    double a = cosrel_simulate_score(&f.c, scratch, split.ops->decide, split.self, config.seed, horizon);
+    double b = cosrel_simulate_score(&f.c, scratch, whole.ops->decide, whole.self, config.seed, horizon);
+    assert_true(a >= b);
+    assert_true(split.ops->offline && whole.ops->offline);
+    free(scratch);
+    cosrel_policy_destroy(&split);
+    cosrel_policy_destroy(&whole);
+    fixture_end(&f);
+  }
+}
+
+/* Both streams end sooner on the gpu, but one hardly: priced right, that one leaves it to the other. */
+static void test_lp_price(void **unused) {
+  (void)unused;
+  fixture f;
+  fixture_begin(&f, 2);
+  fixture_chain(&f, "a", 1, (double[]){2.2, 2});
+  fixture_chain(&f, "b", 1, (double[]){12, 2});
+  fixture_stream(&f, "a", COSREL_ARRIVALS_PERIODIC, 100)->arrivals.phase = 0;
+  fixture_stream(&f, "b", COSREL_ARRIVALS_PERIODIC, 100)->arrivals.phase = 0;
+  fixture_compile(&f);
+  cosrel_bound bound;
+  assert_int_equal(cosrel_bound_solve(&f.c, &bound, NULL), COSREL_OK);
+  assert_true(bound.price[1] > bound.price[0]);
+  cosrel_bound_apply(&bound, &f.c);
+  f.c.price[0] = 0.1, f.c.price[1] = 0.9;
+  trail priced = follow(&f.c, "lp-price", 100 * COSREL_MS), plain = follow(&f.c, "srpt", 100 * COSREL_MS);
+  for (uint32_t i = 0; i < priced.n; i++) assert_int_equal(priced.at[i].processor, priced.at[i].stream);
+  assert_int_equal(plain.at[0].processor, 1); /* the first takes the gpu */
+  fixture_end(&f);
+}
+
+/* The mix is faster on the gpu, so units go there where it can run them, and to the next in order elsewhere. */
+static void test_static_order(void **unused) {
+  (void)unused;
+  fixture f;
+  fixture_begin(&f, 3);
+  fixture_chain(&f, "m", 4, (double[]){3, 1, 2, 3, -1, 2, 3, -1, -1, 3, 1, 2});
+  fixture_stream(&f, "m", COSREL_ARRIVALS_CLOSED, 10);
+  fixture_compile(&f);
+  trail t = follow(&f.c, "static-order", 30 * COSREL_MS);
+  static const uint32_t where[] = {1, 2, 0, 1};
+  assert_true(t.n >= 8);
+  for (uint32_t i = 0; i < t.n; i++) assert_int_equal(t.at[i].processor, where[i % 4]);
+  fixture_end(&f);
+}
+
 static void test_names(void **unused) {
   (void)unused;
   fixture f;
@@ -338,7 +420,8 @@ int main(void) {
       cmocka_unit_test(test_bound_holds),    cmocka_unit_test(test_all_falls_back), cmocka_unit_test(test_waiting),
       cmocka_unit_test(test_fcfs_order),     cmocka_unit_test(test_best_static),    cmocka_unit_test(test_heft_paper),
       cmocka_unit_test(test_heft_insertion), cmocka_unit_test(test_heft_branches),  cmocka_unit_test(test_simulate),
-      cmocka_unit_test(test_names),
+      cmocka_unit_test(test_rollout),        cmocka_unit_test(test_anneal),         cmocka_unit_test(test_lp_price),
+      cmocka_unit_test(test_static_order),   cmocka_unit_test(test_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,11 @@
 /* What the heuristics share: expected durations, and placing requests in an order of their own choosing.
  *
- * A heuristic here considers, for each stream, the head request's lowest ready unit and everything from there to the end
- * ("run to end": as far as the processor and the dependencies allow). Expected times are means without contention, with
- * launch and transfers; what is left after the segment counts as the best plan from there. */
+ * A heuristic here considers, for each stream, the head request's lowest ready unit and everything from there to the
+ * end
+ * ("run to end": as far as the processor and the dependencies allow). That is the best of the run lengths 1, 4 and end
+ * for all of them: on the Snapdragon 865 profile and the bundled workloads, eft has U = .40, .46, .76 and pf in closed
+ * loop .33, .40, .74 of the bound on G, since each segment pays its launch again. Expected times are means without
+ * contention, with launch and transfers; what is left after the segment counts as the best plan from there. */
 #ifndef COSREL_SCHED_POLICIES_COMMON_H
 #define COSREL_SCHED_POLICIES_COMMON_H
 
@@ -16,8 +19,12 @@ static inline const cosrel_request *cosrel_head(const cosrel_case *c, const cosr
 }
 
 static inline cosrel_candidate cosrel_run(uint32_t slot, uint32_t p, uint32_t begin, uint32_t end) {
-  return (cosrel_candidate){.action = COSREL_RUN, .processor = (uint8_t)p, .batch = 1, .slot = (uint16_t)slot,
-                            .begin = (uint16_t)begin, .end = (uint16_t)end};
+  return (cosrel_candidate){.action = COSREL_RUN,
+                            .processor = (uint8_t)p,
+                            .batch = 1,
+                            .slot = (uint16_t)slot,
+                            .begin = (uint16_t)begin,
+                            .end = (uint16_t)end};
 }
 
 static inline cosrel_candidate cosrel_wait(void) { return (cosrel_candidate){.action = COSREL_WAIT}; }
@@ -94,15 +101,17 @@ static inline cosrel_candidate cosrel_heads_run(const cosrel_heads *heads, uint3
   return cosrel_run(heads->slot[h], p, heads->begin[h], heads->end[h][p]);
 }
 
-/* What a placing rule thinks of ending head h in `finish` ns on processor p, the one that ends it first; more is better. */
+/* What a placing rule thinks of ending head h in `finish` ns on processor p, the one that ends it first; more is
+ * better. */
 typedef double (*cosrel_placing)(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h,
                                  uint32_t p, double finish);
 
 /* List scheduling with waiting. Each head looks at the processor that would end it first, busy ones being free later;
  * the head of most value takes its processor. If that one is free the head starts now; otherwise the head waits for it,
  * which makes the processor free later still for the others, and the next head is placed. WAIT when all wait. Waiting
- * matters: a processor five times slower that is idle now is rarely a bargain. Ties go to the lower stream. `toll` (NULL:
- * none) is ns per head and processor that count in the choice of the processor as if it ended that much later. */
+ * matters: a processor five times slower that is idle now is rarely a bargain. Ties go to the lower stream. `toll`
+ * (NULL: none) is ns per head and processor that count in the choice of the processor as if it ended that much later.
+ */
 static inline cosrel_candidate cosrel_heads_place(const cosrel_case *c, const cosrel_state *state,
                                                   const cosrel_heads *heads, cosrel_placing value,
                                                   double (*toll)[COSREL_PROCESSORS_MAX]) {

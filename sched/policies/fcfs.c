@@ -1,8 +1,7 @@
 /* fcfs: first come, first served. The oldest request goes next, on the idle processor that ends it first, to the end.
  *
- * The rule of every work-conserving queue, and of Band's fixed-order planners (Jeong et al., MobiSys 2022). It never
- * waits for a better processor and looks at no deadline. Shorter runs were tried and are worse (more launches, more
- * hops). It is also the benchmark of the simulator, so it looks only at what it needs: no list of candidates. */
+ * The rule of every work-conserving queue. It never waits for a better processor and looks at no deadline. It is also
+ * the benchmark of the simulator, so it looks only at what it needs: no list of candidates. */
 #include "sched/policies/common.h"
 
 static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_state *state) {

@@ -1,14 +1,17 @@
-/* heft: heterogeneous earliest finish time, online. When a request is first seen, all its units are planned: in descending
- * upward rank, each into the earliest gap of the processor that ends it first, between the plans of earlier requests.
+/* heft: heterogeneous earliest finish time, online. When a request is first seen, all its units are planned: in
+ * descending upward rank, each into the earliest gap of the processor that ends it first, between the plans of earlier
+ * requests.
  *
- *     rank(u) = mean cost(u) + max over successors v of (mean transfer(u, v) + rank(v))       Topcuoglu et al. 2002, eq. 8
+ *     rank(u) = mean cost(u) + max over successors v of (mean transfer(u, v) + rank(v))       Topcuoglu et al. 2002,
+ * eq. 8
  *
- * The plan says where units run and in which order; consecutive units of one request on one processor go as one segment.
- * The paper schedules one graph on an idle machine; here earlier plans are first moved to what has really happened by then.
- * Unit by unit the rule never pays a launch of milliseconds that only the whole model repays, so a second plan takes as
- * tasks the longest stretches of units that the same processors can run (mostly the whole model), and the plan that ends first
- * is kept: on the Snapdragon 865 profile units alone give less than a third of the utility. A plan is not revised
- * afterwards, deadlines are not looked at, and a processor does not take what is planned for another. */
+ * The plan says where units run and in which order; consecutive units of one request on one processor go as one
+ * segment. The paper schedules one graph on an idle machine; here earlier plans are first moved to what has really
+ * happened by then. Unit by unit the rule never pays a launch of milliseconds that only the whole model repays, so a
+ * second plan takes as tasks the longest stretches of units that the same processors can run (mostly the whole model),
+ * and the plan that ends first is kept: on the Snapdragon 865 profile units alone give less than a third of the
+ * utility. A plan is not revised afterwards, deadlines are not looked at, and a processor does not take what is planned
+ * for another. */
 #include "sched/policies/heft.h"
 
 #include <stdlib.h>
@@ -99,8 +102,9 @@ double cosrel_heft_schedule(const cosrel_heft_graph *graph, const uint32_t *orde
       double ready = earliest != NULL ? earliest[u * n_processors + p] : 0;
       for (uint32_t e = low; e < graph->n_edges && graph->edges[e].to == u; e++) {
         const cosrel_heft_slot *from = &slots[graph->edges[e].from];
-        double there = from->end + (double)graph->transfer[((size_t)graph->edges[e].cost * n_processors +
-                                                            from->processor) * n_processors + p];
+        double there =
+            from->end +
+            (double)graph->transfer[((size_t)graph->edges[e].cost * n_processors + from->processor) * n_processors + p];
         if (there > ready) ready = there;
       }
       uint32_t at;
@@ -130,7 +134,7 @@ typedef struct plan {
   uint64_t sequence;       /* of the request, plus 1; 0: none */
   bool coarse;             /* planned by stretches: tasks on the lines are stretches, not units */
   cosrel_heft_slot *slots; /* [n_units of the stream] */
-  double *needed;          /* [n_units] when another processor is to begin with what the unit makes; INFINITY: none is */
+  double *needed; /* [n_units] when another processor is to begin with what the unit makes; INFINITY: none is */
 } plan;
 
 /* A stream's graph at one grain. Task t is units [first[t], first[t + 1]). */
@@ -248,7 +252,8 @@ static void reset(void *self) {
   for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++) h->lines[p].n = 0;
 }
 
-static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self, cosrel_error *error) {
+static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self,
+                            cosrel_error *error) {
   (void)config;
   heft *h = calloc(1, sizeof *h);
   if (h == NULL) return cosrel_fail(error, COSREL_NOMEM, "no memory for policy heft");

@@ -1,5 +1,5 @@
-/* Heterogeneous earliest finish time: the list scheduler of Topcuoglu, Hariri and Wu, IEEE Trans. Parallel Distrib. Syst.
- * 13(3), 2002, as pure functions over a task graph. sched/policies/heft.c makes an online policy of them. */
+/* Heterogeneous earliest finish time: the list scheduler of Topcuoglu, Hariri and Wu, IEEE Trans. Parallel Distrib.
+ * Syst. 13(3), 2002, as pure functions over a task graph. sched/policies/heft.c makes an online policy of them. */
 #ifndef COSREL_SCHED_POLICIES_HEFT_H
 #define COSREL_SCHED_POLICIES_HEFT_H
 
@@ -26,7 +26,8 @@ typedef struct cosrel_heft_busy {
   uint32_t owner, task;
 } cosrel_heft_busy;
 
-/* Taken stretches of one processor, ascending and disjoint. `busy` is the caller's, with room for a stretch per task. */
+/* Taken stretches of one processor, ascending and disjoint. `busy` is the caller's, with room for a stretch per task.
+ */
 typedef struct cosrel_heft_line {
   uint32_t n;
   cosrel_heft_busy *busy;
@@ -44,8 +45,8 @@ void cosrel_heft_rank(const cosrel_heft_graph *graph, double *rank);
 void cosrel_heft_order(const cosrel_heft_graph *graph, const double *rank, uint32_t *order);
 
 /* Puts every task, in `order`, into the gap that gives it the earliest finish (insertion policy), and takes it on the
- * lines. `earliest` [n_tasks][P] is when what a task reads from outside the graph is on p; NULL: 0. Tasks whose slot has
- * processor != UINT32_MAX on entry are already placed and stay. Returns the latest end. */
+ * lines. `earliest` [n_tasks][P] is when what a task reads from outside the graph is on p; NULL: 0. Tasks whose slot
+ * has processor != UINT32_MAX on entry are already placed and stay. Returns the latest end. */
 double cosrel_heft_schedule(const cosrel_heft_graph *graph, const uint32_t *order, const double *earliest,
                             cosrel_heft_line *lines, uint32_t owner, cosrel_heft_slot *slots);
 

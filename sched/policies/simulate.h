@@ -13,14 +13,16 @@ bool cosrel_simulate_choice(const cosrel_case *c, cosrel_state *state, const cos
 /* Moves to the next event and books it. False, with no change, when there is none before or at `until`. */
 bool cosrel_simulate_event(const cosrel_case *c, cosrel_state *state, cosrel_time until);
 
-/* Lets `decide` decide until time `until`, the end of the run, or `budget` decisions; `waiting` says that the last choice
- * was WAIT. Unless the budget ran out the state is then at `until` or at the end of the run. Returns the decisions made. */
+/* Lets `decide` decide until time `until`, the end of the run, or `budget` decisions; `waiting` says that the last
+ * choice was WAIT. Unless the budget ran out the state is then at `until` or at the end of the run. Returns the
+ * decisions made. */
 uint32_t cosrel_simulate(const cosrel_case *c, cosrel_state *state, cosrel_decide decide, void *self, bool waiting,
                          cosrel_time until, uint32_t budget);
 
-/* What an offline policy makes of `decide` on the whole case: a run of `horizon` from nothing, arrivals drawn by `seed`.
- * Open loop: mean utility over arrivals; closed: mean log of completions (the log of G, less what all policies share). */
-double cosrel_simulate_score(const cosrel_case *c, cosrel_state *scratch, cosrel_decide decide, void *self, uint64_t seed,
-                             cosrel_time horizon);
+/* What an offline policy makes of `decide` on the whole case: a run of `horizon` from nothing, arrivals drawn by
+ * `seed`. Open loop: mean utility over arrivals; closed: mean log of completions (the log of G, less what all policies
+ * share). */
+double cosrel_simulate_score(const cosrel_case *c, cosrel_state *scratch, cosrel_decide decide, void *self,
+                             uint64_t seed, cosrel_time horizon);
 
 #endif

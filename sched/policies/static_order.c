@@ -21,9 +21,12 @@ static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *co
     for (uint32_t s = 0; s < c->n_streams; s++) {
       const cosrel_stream_case *sc = &c->streams[s];
       double whole = c->launch_ns[p] + sc->mean[p][sc->n_units];
-      for (uint32_t u = 0; u < sc->n_units; u++) /* what it cannot run costs as much as the slowest that can */
-        for (uint32_t q = 0; sc->limit[p][u] == u && q < c->n_processors; q++)
-          whole += sc->mean[q][u + 1] - sc->mean[q][u];
+      for (uint32_t u = 0; u < sc->n_units; u++) {
+        if (sc->limit[p][u] > u) continue;
+        double slowest = 0; /* what it cannot run costs as much as on the slowest that can */
+        for (uint32_t q = 0; q < c->n_processors; q++) slowest = fmax(slowest, sc->mean[q][u + 1] - sc->mean[q][u]);
+        whole += slowest;
+      }
       load[p] += c->workload->streams[s].arrivals.rate_hz * whole;
     }
   for (uint32_t k = 0; k < c->n_processors; k++) {
