@@ -45,7 +45,7 @@ static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_st
   for (uint32_t s = 0; s < c->n_streams; s++) {
     const cosrel_request *request = cosrel_head(c, state, s);
     if (request == NULL || request->arrival >= oldest) continue;
-    uint32_t begin = request->ready[0], rank = 0, end = begin;
+    uint32_t begin = request->ready[0], rank = 0, end;
     while ((end = cosrel_reach(c, request, 0, o->order[rank])) == begin) rank++;
     for (uint32_t k = 0; k < rank; k++) { /* back to a preferred processor as soon as it can go on */
       const uint16_t *limit = c->streams[s].limit[o->order[k]];
