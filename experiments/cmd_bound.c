@@ -43,22 +43,22 @@ static void print_bound(const cosrel_case *c, const cosrel_bound *b) {
   printf("lambda* %8.4f   the nominal rates can grow by this factor at most: they are load %.3f\n", b->lambda_star,
          1.0 / b->lambda_star);
   printf("G*      %8.4f   no policy has a higher G in closed loop\n\n", b->g_star);
-  printf("%-16s %-18s %9s %9s %9s %9s %7s ", "stream", "model", "nominal", "largest", "T", "E", "NP");
+  printf("%-14s %-24s %8s %8s %8s %8s %7s ", "stream", "model", "nominal", "largest", "T", "E", "NP");
   for (uint32_t p = 0; p < c->n_processors; p++) printf(" %10s", c->profile->processors[p].name);
-  printf("\n%-16s %-18s %9s %9s %9s %9s %7s ", "", "", "Hz", "Hz", "ms", "mJ", "at G*");
+  printf("\n%-14s %-24s %8s %8s %8s %8s %7s ", "", "", "Hz", "Hz", "ms", "mJ", "at G*");
   for (uint32_t p = 0; p < c->n_processors; p++) printf(" %10s", "% of time");
   printf("\n");
   for (uint32_t s = 0; s < c->n_streams; s++) {
     const cosrel_stream *stream = &c->workload->streams[s];
-    printf("%-16.16s %-18.18s %9.2f %9.2f %9.3f %9.2f %7.3f ", stream->name, stream->model, stream->arrivals.rate_hz,
+    printf("%-14.14s %-24.24s %8.2f %8.2f %8.3f %8.2f %7.3f ", stream->name, stream->model, stream->arrivals.rate_hz,
            stream->arrivals.rate_hz * b->lambda_star, c->streams[s].isolated_ns * 1e-6, c->streams[s].isolated_mj,
            b->np[s]);
     for (uint32_t p = 0; p < c->n_processors; p++) printf(" %10.1f", 100.0 * b->share[s][p]);
     printf("\n");
   }
-  printf("\n%-79s", "busy at lambda*, %");
+  printf("\n%-83s", "busy at lambda*, %");
   for (uint32_t p = 0; p < c->n_processors; p++) printf(" %10.1f", 100.0 * b->utilisation[p]);
-  printf("\n%-79s", "price at lambda*");
+  printf("\n%-83s", "price at lambda*");
   for (uint32_t p = 0; p < c->n_processors; p++) printf(" %10.3f", b->price[p]);
   printf("\n");
 }

@@ -29,11 +29,11 @@ static void print_cell(const cosrel_cell *cell) {
   if (r->energy_ratio >= 0) printf(", %.2f times the least possible", r->energy_ratio);
   printf("\ndecisions %9llu", (unsigned long long)r->decisions);
   if (cell->timed) printf("    p50 %.0f ns, p99 %.0f ns each", cell->decide_p50_ns, cell->decide_p99_ns);
-  printf("\n\n%-16s %-18s %8s %8s %8s %8s %8s %8s %8s %8s\n", "stream", "model", "arrived", "dropped", "missed", "Hz",
+  printf("\n\n%-16s %-24s %8s %8s %8s %8s %8s %8s %8s %8s\n", "stream", "model", "arrived", "dropped", "missed", "Hz",
          "mean ms", "p50", "p95", "p99");
   for (uint32_t s = 0; s < r->n_streams; s++) {
     const cosrel_stream_result *t = &r->streams[s];
-    printf("%-16.16s %-18.18s %8llu %8llu %8llu %8.2f %8.2f %8.2f %8.2f %8.2f\n", c->workload->streams[s].name,
+    printf("%-16.16s %-24.24s %8llu %8llu %8llu %8.2f %8.2f %8.2f %8.2f %8.2f\n", c->workload->streams[s].name,
            c->workload->streams[s].model, (unsigned long long)t->arrived, (unsigned long long)t->dropped,
            (unsigned long long)t->missed, t->rate_hz, t->latency_mean_ms, t->latency_p50_ms, t->latency_p95_ms,
            t->latency_p99_ms);
