@@ -217,7 +217,7 @@ static cosrel_status write_policy(const cosrel_trainer *trainer, const char *pat
   if (strlen(provenance) >= sizeof agent->provenance)
     status = cosrel_fail(error, COSREL_LIMIT, "too many profiles and workloads for a policy's provenance");
   else
-    strcpy(agent->provenance, provenance);
+    memcpy(agent->provenance, provenance, strlen(provenance) + 1);
   if (status == COSREL_OK) status = cosrel_agent_write(path, agent, error);
   free(agent);
   return status;
@@ -268,7 +268,7 @@ static cosrel_status train(const run *r, cosrel_trainer *trainer, const char *ke
   if (status == COSREL_OK) remove(r->checkpoint);
   if (status == COSREL_OK && !r->quiet)
     fprintf(stderr, "%s: trained on %llu decisions, validation score %.4f\n", r->policy,
-            (unsigned long long)(total * (batch ? batch : 0)), report.best_score);
+            (unsigned long long)total * (batch ? batch : 0), report.best_score);
   return status;
 }
 

@@ -35,7 +35,7 @@ static void draw_stream(const cosrel_profile *profile, uint64_t key, cosrel_stre
   double whole = whole_model_ns(profile, model, stream->precisions);
   if (whole == INFINITY) stream->precisions = all, whole = whole_model_ns(profile, model, all);
   if (whole == INFINITY) whole = 1e7; /* runs on several processors only; a guess is enough for a rate */
-  strcpy(stream->model, profile->models[model].model.name);
+  memcpy(stream->model, profile->models[model].model.name, sizeof stream->model);
   double share = exp(0.8 * cosrel_rng_normal(cosrel_rng_key(key, 3)));
   stream->arrivals = (cosrel_arrivals){
       .kind = COSREL_ARRIVALS_POISSON, .rate_hz = share * 1e9 / whole, .jitter = between(key, 4, 0, 0.2), .phase = -1};
