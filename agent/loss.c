@@ -88,7 +88,7 @@ static void fill_rows(const float *bias, float *out, uint32_t n, int q) {
 }
 
 static void relu(float *y, size_t n) {
-  for (size_t i = 0; i < n; i++) y[i] = y[i] > 0 ? y[i] : 0;
+  for (size_t i = 0; i < n; i++) y[i] = y[i] < 0 ? 0 : y[i];
 }
 
 static void sum_rows(const float *d, float *out, uint32_t n, int q, float scale) {

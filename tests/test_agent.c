@@ -1,0 +1,548 @@
+/* The agent: gradients against finite differences, advantages against a slow reference, training that does not depend on
+ * threads or kills, policy files that do not lie, and a policy that stays sane when its network does not. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/adam.h"
+#include "agent/agent.h"
+#include "agent/mixes.h"
+#include "agent/safetensors.h"
+#include "agent/train.h"
+#include "sched/metrics.h"
+#include "tests/fixtures.h"
+#include "traces/file.h"
+
+static void near(double a, double b, double relative) {
+  if (!(fabs(a - b) <= relative * (fabs(b) + 1e-9))) fail_msg("%.9g is not within %g of %.9g", a, relative, b);
+}
+
+static void ok(cosrel_status status, const cosrel_error *error) {
+  if (status != COSREL_OK) fail_msg("%s: %s", cosrel_status_text(status), error->text);
+}
+
+/* ---- scenes to train on --------------------------------------------------------------------------------------------- */
+
+enum { SCENES = 3 };
+typedef struct world {
+  fixture f[SCENES];
+  cosrel_scene scenes[SCENES];
+} world;
+
+static void world_begin(world *w) {
+  cosrel_error error = {""};
+  for (uint32_t i = 0; i < SCENES; i++) {
+    fixture *f = &w->f[i];
+    fixture_begin(f, 3);
+    fixture_random_model(f, "a", 12, false, 10 + i);
+    fixture_random_model(f, "b", 9, true, 20 + i);
+    fixture_random_model(f, "c", 6, false, 30 + i);
+    fixture_overheads(f, 0.05, 0.1);
+    fixture_disturb(f, 0.4, 0.1);
+    fixture_stream(f, "a", COSREL_ARRIVALS_POISSON, 60)->drop_late = true;
+    fixture_stream(f, "b", COSREL_ARRIVALS_POISSON, 80)->drop_late = true;
+    fixture_stream(f, "c", COSREL_ARRIVALS_POISSON, 50)->drop_late = true;
+    fixture_compile(f);
+    w->scenes[i].base = f->c; /* borrows the tables */
+    ok(cosrel_bound_solve(&f->c, &w->scenes[i].bound, &error), &error);
+  }
+}
+
+static void world_end(world *w) {
+  for (uint32_t i = 0; i < SCENES; i++) fixture_end(&w->f[i]);
+}
+
+static cosrel_train_options small_options(uint32_t threads, uint64_t iterations) {
+  cosrel_train_options o = cosrel_train_defaults();
+  o.threads = threads;
+  o.n_envs = 6;
+  o.n_steps = 40;
+  o.minibatch = 96;
+  o.decisions = iterations * o.n_envs * o.n_steps;
+  o.validate_every = 4;
+  o.validate_s = 0.5;
+  o.curriculum.episode_s = 0.3; /* short, so that episodes are cut inside an iteration */
+  return o;
+}
+
+static cosrel_trainer *new_trainer(world *w, const cosrel_train_options *o) {
+  cosrel_trainer *trainer;
+  cosrel_error error = {""};
+  ok(cosrel_trainer_create(w->scenes, SCENES, SCENES, 0, o, &trainer, &error), &error);
+  return trainer;
+}
+
+static void iterate(cosrel_trainer *trainer, int n, cosrel_train_report *report) {
+  cosrel_error error = {""};
+  for (int i = 0; i < n; i++) ok(cosrel_trainer_iterate(trainer, report, &error), &error);
+}
+
+/* ---- mathematics ---------------------------------------------------------------------------------------------------- */
+
+/* A filled rollout with targets, and a net that is not at its start. */
+typedef struct sampled {
+  world w;
+  cosrel_curriculum curriculum;
+  cosrel_env env;
+  cosrel_rollout rollout;
+  cosrel_net net;
+  cosrel_sample samples[48];
+} sampled;
+
+static sampled *sampled_new(void) {
+  sampled *s = calloc(1, sizeof *s);
+  cosrel_error error = {""};
+  cosrel_normaliser none = {0};
+  world_begin(&s->w);
+  s->curriculum = small_options(1, 1).curriculum;
+  for (int f = 0; f < COSREL_ROW_SIZE; f++) none.row_scale[f] = 1;
+  for (int f = 0; f < COSREL_CONTEXT_SIZE; f++) none.context_scale[f] = 1;
+  cosrel_net_init(&s->net, 5);
+  for (uint32_t i = 0; i < COSREL_NET_SIZE; i++)
+    ((float *)&s->net)[i] += 0.1f * (float)(cosrel_rng_uniform(cosrel_rng_key(77, i)) - 0.5);
+  ok(cosrel_rollout_create(48, cosrel_observation_max_rows(&s->w.scenes[0].base), &s->rollout), &error);
+  ok(cosrel_env_create(s->w.scenes, SCENES, &s->curriculum, 3, 0, &s->env, &error), &error);
+  ok(cosrel_rollout_fill(&s->rollout, &s->env, &s->net, &none, 9), &error);
+  cosrel_gae(s->rollout.steps, 48, 0.95f);
+  for (uint32_t i = 0; i < 48; i++) {
+    /* away from ratio 1, with advantages of both signs, some beyond the clip */
+    s->rollout.steps[i].log_probability += 0.8f * (float)(cosrel_rng_uniform(cosrel_rng_key(78, i)) - 0.5);
+    s->samples[i] = (cosrel_sample){&s->rollout, i, (float)cosrel_rng_normal(cosrel_rng_key(79, i))};
+    s->rollout.steps[i].target = (float)cosrel_rng_normal(cosrel_rng_key(80, i));
+  }
+  return s;
+}
+
+static void sampled_free(sampled *s) {
+  cosrel_env_destroy(&s->env);
+  cosrel_rollout_destroy(&s->rollout);
+  world_end(&s->w);
+  free(s);
+}
+
+static const cosrel_loss_weights loss_weights = {.clip = 0.2f, .entropy = 0.05f, .value = 0.5f};
+
+static double loss_at(const cosrel_net *net, sampled *s, cosrel_loss_scratch *scratch, cosrel_net *gradient) {
+  cosrel_loss_sums sums;
+  cosrel_loss_gradient(net, s->samples, 48, &loss_weights, 1, scratch, gradient, &sums);
+  return sums.policy - (double)loss_weights.entropy * sums.entropy + (double)loss_weights.value * sums.value;
+}
+
+/* Directional derivatives along random directions within each tensor, by central differences. */
+static void test_gradient_matches_finite_differences(void **unused) {
+  (void)unused;
+  sampled *s = sampled_new();
+  cosrel_loss_scratch *scratch;
+  cosrel_net *g = malloc(sizeof *g), *other = malloc(sizeof *other), *moved = malloc(sizeof *moved);
+  assert_int_equal(cosrel_loss_scratch_create(48, s->rollout.max_rows, &scratch), COSREL_OK);
+  loss_at(&s->net, s, scratch, g);
+  static const struct {
+    const char *name;
+    size_t first, n;
+  } tensors[] = {
+#define X(name, rows, columns) {#name, offsetof(cosrel_net, name) / sizeof(float), (size_t)(rows) * (columns)},
+      COSREL_NET_TENSORS(X)
+#undef X
+  };
+  for (size_t t = 0; t < sizeof tensors / sizeof *tensors; t++)
+    for (uint64_t draw = 0; draw < 3; draw++) {
+      const float *gradient = (const float *)g + tensors[t].first;
+      double along = 0, square = 0, wave[COSREL_CONTEXT_SIZE * COSREL_HIDDEN1];
+      for (size_t i = 0; i < tensors[t].n; i++) {
+        /* half noise, half along the gradient, so that the derivative is not lost in rounding */
+        wave[i] = cosrel_rng_normal(cosrel_rng_key(cosrel_rng_key(draw, t), i));
+        square += wave[i] * wave[i];
+      }
+      double norm = 0;
+      for (size_t i = 0; i < tensors[t].n; i++) norm += (double)gradient[i] * (double)gradient[i];
+      for (size_t i = 0; i < tensors[t].n; i++) {
+        wave[i] = wave[i] / sqrt(square) + (double)gradient[i] / (sqrt(norm) + 1e-12);
+        along += wave[i] * (double)gradient[i];
+      }
+      const double h = 2e-3;
+      double up, down;
+      *moved = s->net;
+      for (size_t i = 0; i < tensors[t].n; i++) ((float *)moved)[tensors[t].first + i] += (float)(h * wave[i]);
+      up = loss_at(moved, s, scratch, other);
+      *moved = s->net;
+      for (size_t i = 0; i < tensors[t].n; i++) ((float *)moved)[tensors[t].first + i] -= (float)(h * wave[i]);
+      down = loss_at(moved, s, scratch, other);
+      double slope = (up - down) / (2 * h);
+      if (fabs(slope - along) > 0.02 * fabs(along) + 2e-3)
+        fail_msg("%s: finite differences say %g, the gradient %g", tensors[t].name, slope, along);
+    }
+  cosrel_loss_scratch_destroy(scratch);
+  free(g);
+  free(other);
+  free(moved);
+  sampled_free(s);
+}
+
+/* With the net that acted, every ratio is 1: the batched pass computes what the one-decision pass did. */
+static void test_both_forward_passes_agree(void **unused) {
+  (void)unused;
+  sampled *s = sampled_new();
+  cosrel_loss_scratch *scratch;
+  cosrel_loss_sums sums;
+  cosrel_net *g = malloc(sizeof *g);
+  cosrel_normaliser none = {0};
+  cosrel_error error = {""};
+  for (int f = 0; f < COSREL_ROW_SIZE; f++) none.row_scale[f] = 1;
+  for (int f = 0; f < COSREL_CONTEXT_SIZE; f++) none.context_scale[f] = 1;
+  ok(cosrel_rollout_fill(&s->rollout, &s->env, &s->net, &none, 10), &error);
+  for (uint32_t i = 0; i < 48; i++) s->rollout.steps[i].target = s->rollout.steps[i].value;
+  assert_int_equal(cosrel_loss_scratch_create(48, s->rollout.max_rows, &scratch), COSREL_OK);
+  cosrel_loss_gradient(&s->net, s->samples, 48, &loss_weights, 1, scratch, g, &sums);
+  assert_true(fabs(sums.kl) < 1e-6);
+  assert_true(sums.value < 1e-9);
+  assert_true(sums.clipped == 0);
+  assert_true(sums.entropy > 1);
+  cosrel_loss_scratch_destroy(scratch);
+  free(g);
+  sampled_free(s);
+}
+
+/* A_t = sum over k of (product of earlier discounts times lambda) delta_{t+k}, added up from scratch for every t. */
+static void test_gae_matches_a_slow_reference(void **unused) {
+  (void)unused;
+  enum { N = 60 };
+  cosrel_experience steps[N];
+  const double lambda = 0.9;
+  for (uint32_t t = 0; t < N; t++) {
+    uint64_t key = cosrel_rng_key(4, t);
+    steps[t] = (cosrel_experience){.cut = cosrel_rng_below(key, 9) == 0,
+                                   .value = (float)cosrel_rng_normal(cosrel_rng_key(key, 1)),
+                                   .reward = (float)cosrel_rng_normal(cosrel_rng_key(key, 2)),
+                                   .discount = (float)cosrel_rng_uniform(cosrel_rng_key(key, 3)),
+                                   .next_value = (float)cosrel_rng_normal(cosrel_rng_key(key, 4))};
+  }
+  cosrel_gae(steps, N, (float)lambda);
+  for (uint32_t t = 0; t < N; t++) {
+    double advantage = 0, weight = 1;
+    for (uint32_t k = t; k < N; k++) {
+      bool end = steps[k].cut || k + 1 == N;
+      double next = end ? steps[k].next_value : steps[k + 1].value;
+      advantage += weight * (steps[k].reward + steps[k].discount * next - steps[k].value);
+      weight *= steps[k].discount * lambda;
+      if (end) break;
+    }
+    near(steps[t].advantage, advantage, 1e-4);
+    near(steps[t].target, advantage + steps[t].value, 1e-3);
+  }
+}
+
+/* Two steps by hand: with g = 1 each time m^ = v^ = 1, so w falls by rate / (1 + eps) a step. Then the norm is clipped. */
+static void test_adam_by_hand(void **unused) {
+  (void)unused;
+  float w = 3, m = 0, v = 0;
+  for (uint64_t t = 1; t <= 2; t++) {
+    float g = 1;
+    near(cosrel_adam_step(&w, &m, &v, &g, 1, t, 0.1, 10), 1, 1e-12);
+    near((double)w, 3 - 0.1 * (double)t, 1e-5);
+  }
+  float big[2] = {30, 40}, none[6] = {0};
+  near(cosrel_adam_step(none, none + 2, none + 4, big, 2, 1, 0.1, 5), 50, 1e-9);
+  near((double)big[0], 3, 1e-6);
+  near((double)big[1], 4, 1e-6);
+}
+
+/* ---- training ------------------------------------------------------------------------------------------------------- */
+
+static void train_bytes(world *w, uint32_t threads, int stop_at, const char *path) {
+  cosrel_error error = {""};
+  cosrel_train_report report;
+  cosrel_train_options o = small_options(threads, 9);
+  cosrel_trainer *trainer = new_trainer(w, &o);
+  char checkpoint[] = "/tmp/cosrel-test-XXXXXX";
+  int fd = mkstemp(checkpoint);
+  assert_true(fd >= 0);
+  close(fd);
+  if (stop_at > 0) {
+    iterate(trainer, stop_at, &report);
+    ok(cosrel_trainer_save(trainer, checkpoint, "key", &error), &error);
+    cosrel_trainer_destroy(trainer); /* all that is left is the file */
+    trainer = new_trainer(w, &o);
+    assert_int_equal(cosrel_trainer_restore(trainer, checkpoint, "another key", &error), COSREL_FORMAT);
+    ok(cosrel_trainer_restore(trainer, checkpoint, "key", &error), &error);
+    assert_int_equal(cosrel_trainer_iteration(trainer), stop_at);
+  }
+  while (!cosrel_trainer_done(trainer)) iterate(trainer, 1, &report);
+  cosrel_agent *best = calloc(1, sizeof *best);
+  cosrel_trainer_best(trainer, best);
+  ok(cosrel_agent_write(path, best, &error), &error);
+  free(best);
+  cosrel_trainer_destroy(trainer);
+  remove(checkpoint);
+}
+
+static void test_threads_and_kills_change_nothing(void **unused) {
+  (void)unused;
+  world w;
+  world_begin(&w);
+  char *bytes[4];
+  size_t size[4];
+  cosrel_error error = {""};
+  static const struct {
+    uint32_t threads;
+    int stop_at;
+  } runs[4] = {{1, 0}, {2, 0}, {3, 5}, {1, 1}};
+  char path[] = "/tmp/cosrel-test-XXXXXX";
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  close(fd);
+  for (int i = 0; i < 4; i++) {
+    train_bytes(&w, runs[i].threads, runs[i].stop_at, path);
+    ok(cosrel_file_read(path, 1 << 24, &bytes[i], &size[i], &error), &error);
+  }
+  for (int i = 1; i < 4; i++) {
+    assert_int_equal(size[i], size[0]);
+    assert_memory_equal(bytes[i], bytes[0], size[0]);
+  }
+  for (int i = 0; i < 4; i++) free(bytes[i]);
+  remove(path);
+  world_end(&w);
+}
+
+/* The reward of the last tenth of the iterations against that of the first, Poisson arrivals at one load. */
+static void test_training_improves_the_reward(void **unused) {
+  (void)unused;
+  world w;
+  world_begin(&w);
+  cosrel_train_options o = small_options(2, 1);
+  o.n_envs = 16, o.n_steps = 64, o.minibatch = 256;
+  o.decisions = 60 * 16 * 64;
+  o.validate_every = 60;
+  o.curriculum = (cosrel_curriculum){.poisson_share = 1, .load_low = 0.7, .load_high = 0.7, .episode_s = 2,
+                                     .tau_open_s = 0.1, .tau_closed_s = 0.2};
+  cosrel_trainer *trainer = new_trainer(&w, &o);
+  cosrel_train_report report;
+  double first = 0, last = 0;
+  for (int i = 0; i < 60; i++) {
+    iterate(trainer, 1, &report);
+    *(i < 6 ? &first : &last) += i < 6 || i >= 54 ? report.reward / 6 : 0;
+  }
+  if (last < first + 0.03) fail_msg("the mean reward went from %g to %g only", first, last);
+  assert_true(report.explained_variance > 0);
+  cosrel_trainer_destroy(trainer);
+  world_end(&w);
+}
+
+static void test_mixes_are_workloads(void **unused) {
+  (void)unused;
+  world w;
+  world_begin(&w);
+  uint32_t sizes = 0;
+  for (uint64_t key = 0; key < 200; key++) {
+    cosrel_workload *a = calloc(2, sizeof *a), *b = a + 1;
+    cosrel_error error = {""};
+    cosrel_mix_draw(&w.f[0].profile, key, a);
+    cosrel_mix_draw(&w.f[0].profile, key, b);
+    assert_memory_equal(a, b, sizeof *a);
+    ok(cosrel_workload_check(a, "mix", &error), &error);
+    sizes |= 1u << a->n_streams;
+    free(a);
+  }
+  assert_int_equal(sizes, 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6);
+  world_end(&w);
+}
+
+/* ---- the policy at work --------------------------------------------------------------------------------------------- */
+
+static cosrel_agent *new_agent(void) {
+  cosrel_agent *agent = calloc(1, sizeof *agent);
+  cosrel_net_init(&agent->net, 1);
+  for (int f = 0; f < COSREL_ROW_SIZE; f++) agent->normaliser.row_scale[f] = 1;
+  for (int f = 0; f < COSREL_CONTEXT_SIZE; f++) agent->normaliser.context_scale[f] = 1;
+  strcpy(agent->provenance, "{}");
+  return agent;
+}
+
+static cosrel_agent_report run_agent(const cosrel_agent *agent, cosrel_case *c, uint64_t *least_completed) {
+  const cosrel_sim sim = {.noise = true};
+  cosrel_error error = {""};
+  cosrel_engine engine;
+  cosrel_policy policy;
+  ok(cosrel_engine_create(c, cosrel_sim_driver(&sim), &engine, &error), &error);
+  ok(cosrel_agent_policy(agent, c, &policy, &error), &error);
+  ok(cosrel_engine_run(&engine, &policy, 1, 5 * COSREL_S, &error), &error);
+  *least_completed = UINT64_MAX;
+  for (uint32_t s = 0; s < c->n_streams; s++)
+    if (engine.state->streams[s].completed < *least_completed) *least_completed = engine.state->streams[s].completed;
+  cosrel_agent_report report = cosrel_agent_policy_report(&policy);
+  cosrel_policy_destroy(&policy);
+  cosrel_engine_destroy(&engine);
+  return report;
+}
+
+static void test_a_broken_network_falls_back(void **unused) {
+  (void)unused;
+  world w;
+  world_begin(&w);
+  cosrel_agent *agent = new_agent();
+  uint64_t least;
+  cosrel_agent_report report = run_agent(agent, &w.f[0].c, &least);
+  assert_int_equal(report.fell_back, 0);
+  assert_true(report.decisions > 100);
+  agent->net.policy_bias2[17] = NAN;
+  report = run_agent(agent, &w.f[0].c, &least);
+  assert_true(report.fell_back > 0 && report.fell_back + report.guarded == report.decisions);
+  assert_true(least > 0);
+  free(agent);
+  world_end(&w);
+}
+
+/* A network that always prefers the larger models starves the others of a closed loop, but for the guard. */
+static void test_the_guard_prevents_starvation(void **unused) {
+  (void)unused;
+  fixture f;
+  fixture_begin(&f, 1);
+  fixture_chain(&f, "large", 1, (double[]){5});
+  fixture_chain(&f, "small", 1, (double[]){1});
+  fixture_stream(&f, "large", COSREL_ARRIVALS_CLOSED, 1);
+  fixture_stream(&f, "large", COSREL_ARRIVALS_CLOSED, 1);
+  fixture_stream(&f, "small", COSREL_ARRIVALS_CLOSED, 1);
+  fixture_compile(&f);
+  cosrel_agent *agent = new_agent();
+  memset(&agent->net, 0, sizeof agent->net);
+  /* logit = relu(relu(size + 4)): unit 0 of each layer carries the feature `size` through */
+  agent->net.policy_row[COSREL_ROW_size * COSREL_HIDDEN1] = 1;
+  agent->net.policy_bias1[0] = 4;
+  agent->net.policy_hidden[0] = 1;
+  for (int k = 0; k < COSREL_RUN_LENGTHS; k++) agent->net.policy_out[k] = 1;
+  uint64_t least;
+  cosrel_agent_report report = run_agent(agent, &f.c, &least);
+  assert_true(report.guarded > 0);
+  assert_true(least >= 10); /* in 5 s; without the guard none */
+  free(agent);
+  fixture_end(&f);
+}
+
+/* ---- files ---------------------------------------------------------------------------------------------------------- */
+
+static void test_agent_file_round_trip(void **unused) {
+  (void)unused;
+  cosrel_agent *agent = new_agent(), *back = calloc(1, sizeof *back);
+  cosrel_error error = {""};
+  char path[] = "/tmp/cosrel-test-XXXXXX";
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  close(fd);
+  strcpy(agent->provenance, "{\"seed\":7}");
+  ok(cosrel_agent_write(path, agent, &error), &error);
+  ok(cosrel_agent_read(path, back, &error), &error);
+  assert_memory_equal(agent, back, sizeof *agent);
+  remove(path);
+  free(agent);
+  free(back);
+}
+
+/* Builds a safetensors file around a header text, so that a case is one line. */
+static cosrel_status parse_header(const char *header, size_t n_data, cosrel_error *error) {
+  size_t n = strlen(header);
+  char *bytes = calloc(1, 8 + n + n_data);
+  for (int i = 0; i < 8; i++) bytes[i] = (char)(n >> (8 * i));
+  memcpy(bytes + 8, header, n);
+  cosrel_safetensors file;
+  cosrel_status status = cosrel_safetensors_parse(bytes, 8 + n + n_data, "p.safetensors", &file, error);
+  cosrel_safetensors_close(&file);
+  free(bytes);
+  return status;
+}
+
+static void test_hostile_safetensors(void **unused) {
+  (void)unused;
+  static const struct {
+    const char *header;
+    size_t n_data;
+    const char *says; /* in the error line; NULL: fine */
+  } cases[] = {
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,4],\"data_offsets\":[0,4]}}", 4, NULL},
+      {"{\"__metadata__\":{\"k\":\"v\"}}", 0, NULL},
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,4],\"data_offsets\":[0,4]}}", 3, "shape"},
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,4],\"data_offsets\":[0,4]}}", 5, "after the last"},
+      {"{\"a\":{\"dtype\":\"F64\",\"shape\":[1,4],\"data_offsets\":[0,4]}}", 4, "dtype"},
+      {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,4],\"data_offsets\":[0,4]}}", 4, "fit"},
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, "shape"},
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[-1,-4],\"data_offsets\":[0,4]}}", 4, "shape"},
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 4, "shape"},
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,4],\"data_offsets\":[4,0]}}", 4, "fit"},
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,4],\"data_offsets\":[0,4]},"
+       "\"b\":{\"dtype\":\"U8\",\"shape\":[1,4],\"data_offsets\":[2,6]}}", 6, "overlap"},
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,2],\"data_offsets\":[2,4]}}", 4, "hole"},
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,0],\"data_offsets\":[0,0]},\"a\":{}}", 0, "JSON"},
+      {"{\"a\":7}", 0, "dtype"},
+      {"{\"__metadata__\":[]}", 0, "object"},
+      {"{\"__metadata__\":{\"k\":7}}", 0, "text"},
+      {"[]", 0, "object"},
+      {"{", 0, "JSON"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    cosrel_error error = {""};
+    cosrel_status status = parse_header(cases[i].header, cases[i].n_data, &error);
+    if (cases[i].says == NULL) {
+      ok(status, &error);
+    } else {
+      assert_int_equal(status, COSREL_FORMAT);
+      assert_non_null(strstr(error.text, "p.safetensors: "));
+      if (strstr(error.text, cases[i].says) == NULL) fail_msg("case %zu: %s", i, error.text);
+    }
+  }
+}
+
+/* Any cut or flipped byte of a real policy file is refused or gives a finite agent; never a crash. */
+static void test_damaged_agent_files(void **unused) {
+  (void)unused;
+  cosrel_agent *agent = new_agent(), *back = calloc(1, sizeof *back);
+  cosrel_error error = {""};
+  char path[] = "/tmp/cosrel-test-XXXXXX", *bytes;
+  size_t size;
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  close(fd);
+  ok(cosrel_agent_write(path, agent, &error), &error);
+  ok(cosrel_file_read(path, 1 << 24, &bytes, &size, &error), &error);
+  ok(cosrel_agent_parse(bytes, size, path, back, &error), &error);
+  for (uint64_t i = 0; i < 400; i++) {
+    size_t cut = (size_t)(cosrel_rng_uniform(cosrel_rng_key(1, i)) * (double)size);
+    assert_int_equal(cosrel_agent_parse(bytes, i < 40 ? i : cut, path, back, &error), COSREL_FORMAT);
+  }
+  for (uint64_t i = 0; i < 2000; i++) {
+    size_t at = cosrel_rng_below(cosrel_rng_key(2, i), 3000);
+    char keep = bytes[at];
+    bytes[at] ^= (char)(1 << cosrel_rng_below(cosrel_rng_key(3, i), 8));
+    cosrel_status status = cosrel_agent_parse(bytes, size, path, back, &error);
+    assert_true(status == COSREL_OK || status == COSREL_FORMAT);
+    bytes[at] = keep;
+  }
+  const float nan = NAN;
+  memcpy(bytes + size - sizeof nan, &nan, sizeof nan);
+  assert_int_equal(cosrel_agent_parse(bytes, size, path, back, &error), COSREL_FORMAT);
+  assert_non_null(strstr(error.text, "finite"));
+  remove(path);
+  free(bytes);
+  free(agent);
+  free(back);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_gradient_matches_finite_differences),
+      cmocka_unit_test(test_both_forward_passes_agree),
+      cmocka_unit_test(test_gae_matches_a_slow_reference),
+      cmocka_unit_test(test_adam_by_hand),
+      cmocka_unit_test(test_threads_and_kills_change_nothing),
+      cmocka_unit_test(test_training_improves_the_reward),
+      cmocka_unit_test(test_mixes_are_workloads),
+      cmocka_unit_test(test_a_broken_network_falls_back),
+      cmocka_unit_test(test_the_guard_prevents_starvation),
+      cmocka_unit_test(test_agent_file_round_trip),
+      cmocka_unit_test(test_hostile_safetensors),
+      cmocka_unit_test(test_damaged_agent_files),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
