@@ -5,16 +5,21 @@
 #include <string.h>
 
 #include "sched/observe.h"
+#include "sched/policies/lookahead.h"
 
+enum { TRIED = 4 }; /* choices that planning looks at */
 static const double guard_ntt = 20, guard_sum = 10;
 
 typedef struct learned {
-  const cosrel_agent *agent;
+  const cosrel_normaliser *normaliser;
+  const cosrel_net *net;
   cosrel_objective objective;
   double guard_floor_ns;
   cosrel_observation observation; /* rows and choices owned */
   float *logits;
   cosrel_policy fall_back;
+  uint32_t plan_budget;
+  cosrel_lookahead look; /* with a plan budget */
   cosrel_agent_report report;
 } learned;
 
@@ -22,6 +27,7 @@ static void learned_destroy(void *self) {
   learned *l = self;
   if (l == NULL) return;
   if (l->fall_back.ops != NULL) cosrel_policy_destroy(&l->fall_back);
+  cosrel_lookahead_destroy(&l->look);
   free(l->observation.rows);
   free(l->observation.choices);
   free(l->logits);
@@ -63,6 +69,40 @@ static int quickest_row(const cosrel_case *c, const cosrel_state *state, const c
   return best;
 }
 
+static cosrel_candidate choice_of(const cosrel_observation *o, uint32_t i) {
+  return cosrel_observation_candidate(o, i / COSREL_RUN_LENGTHS, i % COSREL_RUN_LENGTHS);
+}
+
+/* The `most` highest of n logits, best first; returns how many there are, or -1 when one is not a number. */
+static int best_choices(const float *logits, uint32_t n, int most, uint32_t *best) {
+  int count = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    if (isnan(logits[i]) || logits[i] == INFINITY) return -1;
+    if (logits[i] == -INFINITY) continue;
+    int at = count;
+    while (at > 0 && logits[i] > logits[best[at - 1]]) at--;
+    if (at >= most) continue;
+    if (count < most) count++;
+    for (int k = count - 1; k > at; k--) best[k] = best[k - 1];
+    best[at] = i;
+  }
+  return count;
+}
+
+/* Look-ahead over the proposals; the network's favourite wins ties and whatever the budget does not reach. */
+static cosrel_candidate plan(learned *l, const cosrel_case *c, const cosrel_state *state, const uint32_t *best, int n) {
+  uint32_t left = l->plan_budget;
+  cosrel_candidate chosen = choice_of(&l->observation, best[0]);
+  double most = 0, value;
+  cosrel_lookahead_begin(&l->look, c, state);
+  for (int i = 0; i < n; i++) {
+    cosrel_candidate choice = choice_of(&l->observation, best[i]);
+    if (!cosrel_lookahead_try(&l->look, c, &choice, &left, &value)) break;
+    if (i == 0 || value > most) most = value, chosen = choice;
+  }
+  return chosen;
+}
+
 static cosrel_candidate learned_decide(void *self, const cosrel_case *c, const cosrel_state *state) {
   learned *l = self;
   cosrel_observation *o = &l->observation;
@@ -74,20 +114,16 @@ static cosrel_candidate learned_decide(void *self, const cosrel_case *c, const c
     l->report.guarded++;
     return cosrel_observation_candidate(o, (uint32_t)row, COSREL_RUN_LENGTHS - 1);
   }
-  cosrel_net_normalise(&l->agent->normaliser, o);
-  cosrel_net_logits(&l->agent->net, o, l->logits);
-  uint32_t best = 0;
-  float top = -INFINITY;
-  bool sound = o->n_choices > 0;
-  for (uint32_t i = 0; i < o->n_rows * COSREL_RUN_LENGTHS; i++) {
-    if (isnan(l->logits[i]) || l->logits[i] == INFINITY) sound = false;
-    if (l->logits[i] > top) top = l->logits[i], best = i;
-  }
-  if (!sound || top == -INFINITY) {
+  cosrel_net_normalise(l->normaliser, o);
+  cosrel_net_logits(l->net, o, l->logits);
+  uint32_t best[TRIED];
+  int n = best_choices(l->logits, o->n_rows * COSREL_RUN_LENGTHS, l->plan_budget > 0 ? TRIED : 1, best);
+  if (o->n_choices == 0 || n <= 0) {
     l->report.fell_back++;
     return l->fall_back.ops->decide(l->fall_back.self, c, state);
   }
-  return cosrel_observation_candidate(o, best / COSREL_RUN_LENGTHS, best % COSREL_RUN_LENGTHS);
+  if (n > 1) return plan(l, c, state, best, n);
+  return choice_of(o, best[0]);
 }
 
 /* Made by cosrel_agent_policy only, which knows the agent. */
@@ -107,12 +143,13 @@ static const cosrel_policy_ops learned_ops = {
     .destroy = learned_destroy,
 };
 
-cosrel_status cosrel_agent_policy(const cosrel_agent *agent, const cosrel_case *c, cosrel_policy *out,
-                                  cosrel_error *error) {
+cosrel_status cosrel_agent_policy(const cosrel_agent *agent, const cosrel_case *c, uint32_t plan_budget,
+                                  cosrel_policy *out, cosrel_error *error) {
   uint32_t max_rows = cosrel_observation_max_rows(c);
   learned *l = calloc(1, sizeof *l);
   if (l == NULL) return cosrel_fail(error, COSREL_NOMEM, "no memory for a policy");
-  l->agent = agent;
+  l->normaliser = &agent->normaliser;
+  l->net = cosrel_case_is_closed(c) ? &agent->closed : &agent->open;
   l->objective = c->workload->objective;
   for (uint32_t s = 0; s < c->n_streams; s++) l->guard_floor_ns += guard_sum * c->streams[s].isolated_ns;
   l->observation.rows = calloc((size_t)max_rows * COSREL_ROW_SIZE, sizeof(float));
@@ -122,6 +159,9 @@ cosrel_status cosrel_agent_policy(const cosrel_agent *agent, const cosrel_case *
   cosrel_status status = cosrel_policy_create("eft", c, &config, &l->fall_back, error);
   if (status == COSREL_OK && (!l->observation.rows || !l->observation.choices || !l->logits))
     status = cosrel_fail(error, COSREL_NOMEM, "no memory for a policy");
+  l->plan_budget = plan_budget;
+  if (status == COSREL_OK && plan_budget > 0 && cosrel_lookahead_create(c, &l->look) != COSREL_OK)
+    status = cosrel_fail(error, COSREL_NOMEM, "no memory for planning");
   if (status != COSREL_OK) {
     learned_destroy(l);
     return status;

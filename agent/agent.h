@@ -12,7 +12,8 @@
 #define COSREL_AGENT_VERSION "1"
 
 typedef struct cosrel_agent {
-  cosrel_net net;
+  cosrel_net open;   /* for workloads with arrivals of their own */
+  cosrel_net closed; /* for closed loops, where fairness counts and nothing is late */
   cosrel_normaliser normaliser;
   char provenance[8192]; /* how it was trained, one line of JSON */
 } cosrel_agent;
@@ -28,8 +29,8 @@ cosrel_status cosrel_agent_write(const char *path, const cosrel_agent *agent, co
  * network: starvation guard  a head older than 20 T and than ten times all streams' T together goes first, to the end,
  * where it finishes earliest fall-back         whatever is not a number, or not seen by the features, is decided by
  * earliest finish time */
-cosrel_status cosrel_agent_policy(const cosrel_agent *agent, const cosrel_case *c, cosrel_policy *out,
-                                  cosrel_error *error);
+cosrel_status cosrel_agent_policy(const cosrel_agent *agent, const cosrel_case *c, uint32_t plan_budget,
+                                  cosrel_policy *out, cosrel_error *error);
 
 /* Decisions of such a policy since its reset that the fall-back and the guard took. */
 typedef struct cosrel_agent_report {

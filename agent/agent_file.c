@@ -9,7 +9,7 @@
 static const char row_features[] = COSREL_ROW_FEATURES(NAME);
 static const char global_features[] = COSREL_GLOBAL_FEATURES(NAME);
 static const char run_lengths[] = "1,4,end";
-static const char objective_range[] = "latency 1, throughput 0..2, energy 0..1.1";
+static const char objective_range[] = "latency 1, throughput 0..0.5, energy 0..0.33";
 
 cosrel_status cosrel_agent_write(const char *path, const cosrel_agent *agent, cosrel_error *error) {
   const cosrel_metadata metadata[] = {
@@ -18,10 +18,13 @@ cosrel_status cosrel_agent_write(const char *path, const cosrel_agent *agent, co
       {"provenance", agent->provenance},
   };
   const cosrel_tensor tensors[] = {
-#define X(name, rows, columns) {#name, "F32", (rows), (columns), agent->net.name},
+#define X(name, rows, columns) {"open." #name, "F32", (rows), (columns), agent->open.name},
       COSREL_NET_TENSORS(X)
 #undef X
-          {"row_mean", "F32", 1, COSREL_ROW_SIZE, agent->normaliser.row_mean},
+#define X(name, rows, columns) {"closed." #name, "F32", (rows), (columns), agent->closed.name},
+          COSREL_NET_TENSORS(X)
+#undef X
+              {"row_mean", "F32", 1, COSREL_ROW_SIZE, agent->normaliser.row_mean},
       {"row_scale", "F32", 1, COSREL_ROW_SIZE, agent->normaliser.row_scale},
       {"context_mean", "F32", 1, COSREL_CONTEXT_SIZE, agent->normaliser.context_mean},
       {"context_scale", "F32", 1, COSREL_CONTEXT_SIZE, agent->normaliser.context_scale},
@@ -47,7 +50,9 @@ static cosrel_status load(const cosrel_safetensors *file, cosrel_agent *out, cos
   if (status == COSREL_OK) status = expect(file, "run_lengths", run_lengths, error);
 #define GET(name, rows, columns, to) \
   if (status == COSREL_OK) status = cosrel_safetensors_get(file, name, "F32", rows, columns, to, error)
-#define X(name, rows, columns) GET(#name, rows, columns, out->net.name);
+#define X(name, rows, columns)                       \
+  GET("open." #name, rows, columns, out->open.name); \
+  GET("closed." #name, rows, columns, out->closed.name);
   COSREL_NET_TENSORS(X)
 #undef X
   GET("row_mean", 1, COSREL_ROW_SIZE, out->normaliser.row_mean);

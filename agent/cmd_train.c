@@ -1,6 +1,7 @@
 /* cosrel train: scenes from profiles and workloads, then iterations of agent/train.h with curves and checkpoints. */
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,7 +122,8 @@ typedef struct curves {
 } curves;
 
 static const char csv_header[] =
-    "iteration,decisions,reward,score,best_score,policy_loss,value_loss,entropy,kl,clip_share,explained_variance,"
+    "iteration,decisions,reward,score_open,score_closed,best_open,best_closed,policy_loss,value_loss,entropy,kl,clip_"
+    "share,explained_variance,"
     "gradient_norm,rate\n";
 
 /* Keeps the rows of a CSV up to an iteration: those after it come again. */
@@ -165,8 +167,9 @@ static cosrel_status curves_open(const char *folder, uint64_t iteration, curves 
 static void curves_add(curves *out, const cosrel_train_report *r, double decisions_per_s) {
   if (out->csv == NULL) return;
   fprintf(out->csv, "%llu,%llu,%.6g,", (unsigned long long)r->iteration, (unsigned long long)r->decisions, r->reward);
-  if (r->validated) fprintf(out->csv, "%.6g,%.6g", r->score, r->best_score);
-  if (!r->validated) fputs(",", out->csv);
+  if (r->validated)
+    fprintf(out->csv, "%.6g,%.6g,%.6g,%.6g", r->score_open, r->score_closed, r->best_open, r->best_closed);
+  if (!r->validated) fputs(",,,", out->csv);
   fprintf(out->csv, ",%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g\n", r->policy_loss, r->value_loss, r->entropy, r->kl,
           r->clip_share, r->explained_variance, r->gradient_norm, r->rate);
   const struct {
@@ -182,10 +185,11 @@ static void curves_add(curves *out, const cosrel_train_report *r, double decisio
       {"losses/approx_kl", r->kl},
       {"losses/clipfrac", r->clip_share},
       {"losses/explained_variance", r->explained_variance},
-      {"charts/validation_score", r->score},
+      {"charts/validation_u", r->score_open},
+      {"charts/validation_bound_share", r->score_closed},
   };
   double now = (double)time(NULL);
-  for (size_t i = 0; i < sizeof scalars / sizeof *scalars - !r->validated; i++)
+  for (size_t i = 0; i < sizeof scalars / sizeof *scalars - (r->validated ? 0 : 2); i++)
     cosrel_tensorboard_scalar(&out->tb, now, (int64_t)r->decisions, scalars[i].tag, (float)scalars[i].value);
   fflush(out->csv);
   cosrel_tensorboard_flush(&out->tb);
@@ -239,17 +243,16 @@ static cosrel_status train(const run *r, cosrel_trainer *trainer, const char *ke
   status = curves_open(r->logdir, start, &log, error);
   cosrel_progress progress = cosrel_progress_begin("iterations", total);
   double began = cosrel_seconds(), saved = began;
-  uint64_t batch = 0;
   while (status == COSREL_OK && !cosrel_trainer_done(trainer)) {
     status = cosrel_trainer_iterate(trainer, &report, error);
     if (status != COSREL_OK) break;
-    batch = report.decisions / report.iteration;
+    uint64_t batch = report.decisions / report.iteration;
     double now = cosrel_seconds(), rate = (double)((report.iteration - start) * batch) / (now - began);
     curves_add(&log, &report, rate);
     if (!r->quiet) {
       char note[96];
-      snprintf(note, sizeof note, "%.0f decisions/s, best validation score %.4f", rate,
-               report.best_score > 0 ? report.best_score : 0);
+      snprintf(note, sizeof note, "%.0f decisions/s, validation U %.4f, closed loop %.4f of the bound", rate,
+               fmax(report.best_open, 0), fmax(report.best_closed, 0));
       cosrel_progress_update(&progress, report.iteration, note);
     }
     bool stop = cosrel_interrupted();
@@ -267,8 +270,8 @@ static cosrel_status train(const run *r, cosrel_trainer *trainer, const char *ke
   if (status == COSREL_OK) status = write_policy(trainer, r->policy, key, error);
   if (status == COSREL_OK) remove(r->checkpoint);
   if (status == COSREL_OK && !r->quiet)
-    fprintf(stderr, "%s: trained on %llu decisions, validation score %.4f\n", r->policy,
-            (unsigned long long)total * (batch ? batch : 0), report.best_score);
+    fprintf(stderr, "%s: trained on %llu decisions, validation U %.4f, closed loop %.4f of the bound\n", r->policy,
+            (unsigned long long)report.decisions, report.best_open, report.best_closed);
   return status;
 }
 
@@ -276,29 +279,31 @@ int cosrel_cmd_train(int argc, char **argv) {
   cosrel_strings profiles = {0}, workloads = {0};
   cosrel_train_options o = cosrel_train_defaults();
   run r = {.checkpoint_s = 10};
-  uint64_t threads = 0, n_mixes = 60, n_envs = o.n_envs, n_steps = o.n_steps, epochs = o.epochs,
+  uint64_t threads = 0, n_mixes = 200, n_envs = o.n_envs, n_steps = o.n_steps, epochs = o.epochs,
            minibatch = o.minibatch;
   double entropy = (double)o.weights.entropy;
   const cosrel_option options[] = {
       {"profile", COSREL_OPTION_FILES, &profiles, "P", "device profiles to train on", 0, 0, true},
       {"workload", COSREL_OPTION_FILES, &workloads, "W", "workloads to train on, each on every profile", 0, 0, true},
       {"o", COSREL_OPTION_TEXT, &r.policy, "POLICY", "policy file to write", 0, 0, true},
-      {"mixes", COSREL_OPTION_COUNT, &n_mixes, "N", "random mixes of each profile's models to train on as well (60)", 0,
-       10000, false},
-      {"decisions", COSREL_OPTION_COUNT, &o.decisions, "N", "decisions to train on (1000000)", 1, 1e12, false},
+      {"mixes", COSREL_OPTION_COUNT, &n_mixes, "N", "random mixes of each profile's models to train on as well (200)",
+       0, 10000, false},
+      {"decisions", COSREL_OPTION_COUNT, &o.decisions, "N", "decisions to train on (4000000)", 1, 1e12, false},
       {"seed", COSREL_OPTION_COUNT, &o.seed, "N", "keys every random draw (1)", 0, 1e18, false},
       {"threads", COSREL_OPTION_COUNT, &threads, "N", "threads; any number gives the same policy (all processors)", 1,
        256, false},
       {"logdir", COSREL_OPTION_TEXT, &r.logdir, "D", "folder for train.csv and a TensorBoard event file", 0, 0, false},
       {"resume", COSREL_OPTION_FLAG, &r.resume, NULL, "go on from POLICY.checkpoint", 0, 0, false},
       {"checkpoint-s", COSREL_OPTION_NUMBER, &r.checkpoint_s, "S", "seconds between checkpoints (10)", 0, 1e6, false},
-      {"envs", COSREL_OPTION_COUNT, &n_envs, "N", "environments (32)", 1, 4096, false},
+      {"envs", COSREL_OPTION_COUNT, &n_envs, "N", "environments (64)", 1, 4096, false},
       {"steps", COSREL_OPTION_COUNT, &n_steps, "N", "decisions of each environment in an iteration (128)", 2, 65536,
        false},
       {"epochs", COSREL_OPTION_COUNT, &epochs, "N", "passes over an iteration's decisions (4)", 1, 100, false},
-      {"minibatch", COSREL_OPTION_COUNT, &minibatch, "N", "decisions of an Adam step (512)", 8, 4096, false},
-      {"rate", COSREL_OPTION_NUMBER, &o.rate, "X", "learning rate at the start, decaying to 0 (0.001)", 1e-9, 1, false},
-      {"entropy", COSREL_OPTION_NUMBER, &entropy, "X", "weight of the entropy bonus (0.01)", 0, 1, false},
+      {"minibatch", COSREL_OPTION_COUNT, &minibatch, "N", "decisions of an Adam step (1024)", 8, 4096, false},
+      {"rate", COSREL_OPTION_NUMBER, &o.rate, "X", "learning rate at the start, decaying to 0 (0.0006)", 1e-9, 1,
+       false},
+      {"entropy", COSREL_OPTION_NUMBER, &entropy, "X", "weight of the entropy bonus, decaying to 0 (0.001)", 0, 1,
+       false},
       {"quiet", COSREL_OPTION_FLAG, &r.quiet, NULL, "no progress", 0, 0, false},
       {0},
   };

@@ -6,6 +6,9 @@
 
 #include "sched/rng.h"
 
+/* The discount must see past the longest model on the device: in multiples of its isolated latency. */
+static const double tau_open = 4, tau_closed = 18;
+
 enum { DRAW_SCENE = 1, DRAW_KIND, DRAW_LOAD, DRAW_ENERGY, DRAW_THROUGHPUT, DRAW_SEED };
 
 static double clip(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
@@ -18,19 +21,18 @@ static void earn(cosrel_env *env, const cosrel_state *state, double reward) {
   env->memory.reward += exp(-age / env->tau_ns) * reward / env->expected;
 }
 
-static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_outcome *outcome) {
-  cosrel_env *env = self;
-  if (c->streams[outcome->stream].arrivals == COSREL_ARRIVALS_CLOSED) return;
-  const cosrel_objective *w = &env->memory.objective;
-  double latency = outcome->dropped ? -0.5 : clip(1 - (outcome->ntt - 1) / 4, -2, 1);
-  double throughput = outcome->missed ? -0.25 : 1;
-  earn(env, state, (w->latency * latency + w->throughput * throughput) / weight_sum(w));
+/* What the end of a request is worth: its latency as utility (late ones count against it), and being in time. */
+static double request_value(const cosrel_objective *w, double ntt, bool in_time) {
+  return (w->latency * clip(1 - (ntt - 1) / 4, -2, 1) + w->throughput * (in_time ? 1 : -0.25)) / weight_sum(w);
+}
+static double drop_value(const cosrel_objective *w) {
+  return (w->latency * -0.5 + w->throughput * -0.25) / weight_sum(w);
 }
 
-static void on_segment(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_segment *segment) {
-  cosrel_env *env = self;
-  uint32_t s = segment->stream;
-  if (c->streams[s].arrivals != COSREL_ARRIVALS_CLOSED) return;
+/* What finishing units [begin, end) of a closed stream's request is worth. */
+static double progress_value(const cosrel_env *env, const cosrel_state *state, uint32_t s, uint32_t begin,
+                             uint32_t end) {
+  const cosrel_case *c = &env->c;
   const cosrel_objective *w = &env->memory.objective;
   double mean = 0, own = 0;
   for (uint32_t i = 0; i < c->n_streams; i++) {
@@ -41,10 +43,62 @@ static void on_segment(void *self, const cosrel_case *c, const cosrel_state *sta
     if (i == s) own = np;
   }
   const double *work = env->work[s];
-  double share = (work[segment->end] - work[segment->begin]) / work[c->streams[s].n_units];
+  double share = (work[end] - work[begin]) / work[c->streams[s].n_units];
   double urgency = clip((mean + 0.02) / (own + 0.02), 0, 4);
-  double weight = (w->latency + w->throughput) / weight_sum(w);
-  earn(env, state, weight * share * urgency * c->streams[s].isolated_ns / env->tau_ns);
+  return (w->latency + w->throughput) / weight_sum(w) * share * urgency * c->streams[s].isolated_ns / env->tau_ns;
+}
+
+static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_outcome *outcome) {
+  cosrel_env *env = self;
+  if (c->streams[outcome->stream].arrivals == COSREL_ARRIVALS_CLOSED) return;
+  const cosrel_objective *w = &env->memory.objective;
+  earn(env, state, outcome->dropped ? drop_value(w) : request_value(w, outcome->ntt, !outcome->missed));
+}
+
+static void on_segment(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_segment *segment) {
+  cosrel_env *env = self;
+  if (c->streams[segment->stream].arrivals != COSREL_ARRIVALS_CLOSED) return;
+  earn(env, state, progress_value(env, state, segment->stream, segment->begin, segment->end));
+}
+
+/* Expected ns until the request in `slot` ends if nothing stands in its way. */
+static double time_left(const cosrel_case *c, const cosrel_state *state, const cosrel_request *request, uint32_t slot) {
+  const cosrel_stream_case *sc = &c->streams[request->stream];
+  if (request->n_started == 0) return sc->isolated_ns;
+  double left = request->n_running > 0 ? 0 : INFINITY;
+  for (uint32_t p = 0; p < c->n_processors; p++) {
+    if (request->n_running == 0)
+      left = fmin(left, sc->to_go[p][request->front]);
+    else if (state->running[p].slot == (int32_t)slot)
+      left = fmax(left, cosrel_state_time_to_idle(state, p) + sc->to_go[p][state->running[p].end]);
+  }
+  return left;
+}
+
+/* The potential: what the live requests promise, discounted to now. */
+static double potential(const cosrel_env *env, const cosrel_state *state) {
+  const cosrel_case *c = &env->c;
+  double sum = 0;
+  if (env->memory.arrivals == COSREL_ARRIVALS_CLOSED) {
+    for (uint32_t p = 0; p < c->n_processors; p++) {
+      const cosrel_running *run = &state->running[p];
+      if (run->slot == COSREL_NONE) continue;
+      uint32_t s = cosrel_state_request(c, state, (uint32_t)run->slot)->stream;
+      sum +=
+          progress_value(env, state, s, run->begin, run->end) * exp(-cosrel_state_time_to_idle(state, p) / env->tau_ns);
+    }
+    return sum / env->expected;
+  }
+  for (uint32_t s = 0; s < c->n_streams; s++)
+    for (uint32_t i = 0; i < state->streams[s].n_live; i++) {
+      uint32_t slot = state->streams[s].order[i];
+      const cosrel_request *request = cosrel_state_request(c, state, slot);
+      double left = time_left(c, state, request, slot), total = (double)(state->now - request->arrival) + left;
+      double value = request_value(&env->memory.objective, total / c->streams[s].isolated_ns,
+                                   total <= (double)c->streams[s].deadline);
+      sum += value * exp(-left / env->tau_ns);
+    }
+  return sum / env->expected;
 }
 
 /* What follows from scene, arrivals and load: the case in force, and the scales of the reward. */
@@ -58,7 +112,10 @@ static cosrel_status enter_scene(cosrel_env *env) {
   cosrel_case_set_arrivals(&env->c, (cosrel_arrivals_kind)m->arrivals);
   cosrel_bound_apply(&scene->bound, &env->c);
   if (!closed) cosrel_case_set_load(&env->c, m->load);
-  env->tau_ns = (closed ? curriculum->tau_closed_s : curriculum->tau_open_s) * 1e9;
+  double longest = 0;
+  for (uint32_t s = 0; s < env->c.n_streams; s++) longest = fmax(longest, env->c.streams[s].isolated_ns);
+  env->tau_ns = fmax((closed ? curriculum->tau_closed_s : curriculum->tau_open_s) * 1e9,
+                     (closed ? tau_closed : tau_open) * longest);
   double rate = 0;
   for (uint32_t s = 0; s < env->c.n_streams; s++) rate += env->c.streams[s].rate_hz;
   env->expected = closed ? env->c.n_streams : rate * env->tau_ns * 1e-9;
@@ -97,9 +154,10 @@ cosrel_status cosrel_env_next_episode(cosrel_env *env) {
   /* Half the episodes hardly mind energy, so that the corner which most people use is known best. */
   double energy = cosrel_rng_uniform(cosrel_rng_key(key, DRAW_ENERGY));
   m->objective = (cosrel_objective){.latency = 1,
-                                    .throughput = 2 * cosrel_rng_uniform(cosrel_rng_key(key, DRAW_THROUGHPUT)),
-                                    .energy = energy < 0.5 ? 0.2 * energy : 2 * (energy - 0.45)};
+                                    .throughput = 0.5 * cosrel_rng_uniform(cosrel_rng_key(key, DRAW_THROUGHPUT)),
+                                    .energy = energy < 0.5 ? 0.06 * energy : 0.6 * (energy - 0.45)};
   m->reward = 0;
+  m->promised = 0;
   m->interval = 0;
   m->interval_mj = 0;
   cosrel_status status = enter_scene(env);
@@ -164,7 +222,10 @@ cosrel_status cosrel_env_advance(cosrel_env *env, cosrel_observation *o, double 
   double spent = (state->energy_mj - m->interval_mj) / (full_w * env->tau_ns * 1e-6);
   *dt_ns = (double)(state->now - m->interval);
   *reward = m->reward - m->objective.energy / weight_sum(&m->objective) * spent;
+  double promised = potential(env, state);
+  *reward += exp(-*dt_ns / env->tau_ns) * promised - m->promised;
   m->reward = 0;
+  m->promised = promised;
   m->interval = state->now;
   m->interval_mj = state->energy_mj;
   return COSREL_OK;

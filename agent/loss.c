@@ -118,6 +118,8 @@ static void policy_loss(const cosrel_sample *sample, const cosrel_loss_weights *
   uint32_t n = e->n_rows * K, chosen = (uint32_t)e->row * K + e->length;
   float top = -INFINITY;
   double sum = 0, entropy = 0;
+  for (uint32_t r = 0; r < e->n_rows; r++)
+    if (offered[r] & COSREL_OFFERED_BASE) z[r * K + K - 1] += COSREL_BASE_LOGIT;
   for (uint32_t i = 0; i < n; i++) {
     if (!(offered[i / K] >> (i % K) & 1)) z[i] = -INFINITY;
     top = z[i] > top ? z[i] : top;

@@ -49,7 +49,7 @@ static void draw_stream(const cosrel_profile *profile, uint64_t key, cosrel_stre
 void cosrel_mix_draw(const cosrel_profile *profile, uint64_t key, cosrel_workload *out) {
   memset(out, 0, sizeof *out);
   snprintf(out->name, sizeof out->name, "mix-%016llx", (unsigned long long)key);
-  out->objective = (cosrel_objective){1, 1, 0.1};
+  out->objective = (cosrel_objective){1, 0.25, 0.05};
   out->n_streams = 2 + cosrel_rng_below(cosrel_rng_key(key, 0), 5);
   for (uint32_t s = 0; s < out->n_streams; s++) {
     snprintf(out->streams[s].name, sizeof out->streams[s].name, "s%u", s);

@@ -3,7 +3,8 @@
  *   base   = context policy_context + bias1            once per decision: [64]
  *   h1(r)  = relu(base + row(r) policy_row)            per row: [64]
  *   h2(r)  = relu(h1(r) policy_hidden + bias2)         [32]
- *   z(r,k) = h2(r) policy_out + bias3                  [3], one logit per run length
+ *   z(r,k) = h2(r) policy_out + bias3                  [3], one logit per run length; COSREL_BASE_LOGIT more for the
+ *                                                      base heuristic's choice
  *   value  = relu(relu(context V1 + c1) V2 + c2) V3 + c3
  *
  * All run lengths of a (request, processor) pair share one row, and the context enters the first layer once.
@@ -73,6 +74,7 @@ void cosrel_net_logits(const cosrel_net *net, const cosrel_observation *o, float
     memcpy(z, net->policy_bias3, sizeof net->policy_bias3);
     accumulate(h2, net->policy_out, z, COSREL_HIDDEN2, COSREL_RUN_LENGTHS);
     const cosrel_row_choice *choice = &o->choices[r];
+    if (choice->is_base) z[COSREL_RUN_LENGTHS - 1] += COSREL_BASE_LOGIT;
     for (int k = 0; k < COSREL_RUN_LENGTHS; k++)
       if (!cosrel_choice_offered(choice, k)) z[k] = -INFINITY;
   }

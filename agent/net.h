@@ -9,6 +9,9 @@
 
 #include "sched/observe.h"
 
+/* Added to the logit of the base heuristic's choice: the agent starts near it and learns where to depart. */
+#define COSREL_BASE_LOGIT 4.0f
+
 enum { COSREL_HIDDEN1 = 64, COSREL_HIDDEN2 = 32, COSREL_VALUE_HIDDEN = 64 };
 
 /* name, rows (inputs), columns (outputs) */

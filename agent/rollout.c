@@ -63,13 +63,14 @@ cosrel_status cosrel_rollout_fill(cosrel_rollout *rollout, cosrel_env *env, cons
     cosrel_net_normalise(normaliser, o);
     cosrel_net_logits(net, o, rollout->logits);
     double uniform = cosrel_rng_uniform(cosrel_rng_key(key, t));
-    *step = (cosrel_experience){.first_row = used, .n_rows = o->n_rows};
+    *step = (cosrel_experience){
+        .first_row = used, .n_rows = o->n_rows, .closed = env->memory.arrivals == COSREL_ARRIVALS_CLOSED};
     step->log_probability = sample(rollout->logits, o->n_rows * COSREL_RUN_LENGTHS, uniform, &choice);
     step->row = (uint16_t)(choice / COSREL_RUN_LENGTHS), step->length = (uint16_t)(choice % COSREL_RUN_LENGTHS);
     step->value = cosrel_net_value(net, o->context);
     memcpy(&rollout->contexts[t * COSREL_CONTEXT_SIZE], o->context, sizeof o->context);
     for (uint32_t r = 0; r < o->n_rows; r++) {
-      rollout->offered[used + r] = 0;
+      rollout->offered[used + r] = o->choices[r].is_base ? COSREL_OFFERED_BASE : 0;
       for (int k = 0; k < COSREL_RUN_LENGTHS; k++)
         rollout->offered[used + r] |= (uint8_t)(cosrel_choice_offered(&o->choices[r], k) << k);
     }

@@ -9,11 +9,14 @@ typedef struct cosrel_experience {
   uint32_t first_row, n_rows; /* its rows in cosrel_rollout.rows */
   uint16_t row, length;       /* the choice */
   uint8_t cut;                /* the episode was cut after this step */
+  uint8_t closed;             /* of a closed-loop episode */
   float log_probability, value, reward;
   float discount;          /* exp(-dt / tau) of the interval after it */
   float next_value;        /* value of the state after it, when cut or last */
   float advantage, target; /* filled by cosrel_gae */
 } cosrel_experience;
+
+#define COSREL_OFFERED_BASE 0x80 /* the base heuristic's row */
 
 /* One environment's steps. Owned arrays. */
 typedef struct cosrel_rollout {
@@ -21,7 +24,7 @@ typedef struct cosrel_rollout {
   cosrel_experience *steps;       /* [n_steps] */
   float *contexts;                /* [n_steps][COSREL_CONTEXT_SIZE], normalised */
   float *rows;                    /* [n_steps * max_rows][COSREL_ROW_SIZE], normalised */
-  uint8_t *offered;               /* [n_steps * max_rows], bit k: run length k is offered */
+  uint8_t *offered;               /* [n_steps * max_rows], bit k: run length k is offered; bit 7: base */
   cosrel_observation observation; /* scratch; its choices are owned, its rows point into `rows` */
   float *spare_rows, *logits;     /* scratch [max_rows][...] */
 } cosrel_rollout;

@@ -12,6 +12,10 @@
 #include "sched/metrics.h"
 #include "sched/rng.h"
 
+/* Weight of the present net in the average: a memory of about a thousand Adam steps (Polyak and Juditsky, SIAM J. Control
+ * Optim. 30, 1992). */
+static const float average_rate = 1e-3f;
+
 enum { CHUNKS = 4 }; /* of a minibatch: fixed, so that sums do not depend on the number of threads */
 enum { DRAW_ACT = 1, DRAW_SHUFFLE, DRAW_NET, DRAW_VALIDATE };
 
@@ -28,32 +32,33 @@ struct cosrel_trainer {
 
   /* what a checkpoint holds, with the environments */
   cosrel_net net, m, v;
+  cosrel_net average; /* exponential average of net over Adam steps: steadier than any one of them */
   cosrel_normaliser normaliser;
-  cosrel_agent best;
+  cosrel_agent best; /* each net of it from the iteration that was best in its loop */
   struct {
     uint64_t iteration, adam_steps;
-    double best_score;
+    double best_open, best_closed;
   } progress;
 };
 
 cosrel_train_options cosrel_train_defaults(void) {
   return (cosrel_train_options){
-      .decisions = 1000000,
+      .decisions = 4000000,
       .seed = 1,
       .threads = 1,
-      .n_envs = 32,
+      .n_envs = 64,
       .n_steps = 128,
       .epochs = 4,
-      .minibatch = 512,
-      .rate = 1e-3,
-      .lambda = 0.95,
+      .minibatch = 1024,
+      .rate = 6e-4,
+      .lambda = 0.97,
       .max_norm = 0.5,
-      .weights = {.clip = 0.2f, .entropy = 0.01f, .value = 0.5f},
+      .weights = {.clip = 0.2f, .entropy = 0.001f, .value = 0.5f},
       .validate_every = 20,
       .validate_s = 4,
-      .curriculum = {.closed_share = 0.3,
+      .curriculum = {.closed_share = 0.25,
                      .poisson_share = 0.35,
-                     .periodic_share = 0.25,
+                     .periodic_share = 0.3,
                      .load_low = 0.4,
                      .load_high = 1.15,
                      .episode_s = 4,
@@ -160,7 +165,8 @@ cosrel_status cosrel_trainer_create(const cosrel_scene *scenes, uint32_t n_scene
   }
   if (status == COSREL_OK) {
     cosrel_net_init(&t->net, cosrel_rng_key(options->seed, DRAW_NET));
-    t->progress.best_score = -INFINITY;
+    t->average = t->net;
+    t->progress.best_open = t->progress.best_closed = -INFINITY;
     status = warm_up(t);
   }
   if (status != COSREL_OK) {
@@ -201,22 +207,29 @@ static void shuffle(uint32_t *order, uint32_t n, uint64_t key) {
   }
 }
 
-/* One Adam step on the samples order[0..n); advantages are normalised over them. */
+/* Advantages of an iteration to mean 0 and deviation 1, closed loop and open loop apart: their rewards differ in kind,
+ * and the one with the larger spread would drown the other. */
+static void normalise_advantages(cosrel_trainer *t) {
+  uint32_t n = t->options.n_envs * t->options.n_steps;
+  double count[2] = {0}, mean[2] = {0}, square[2] = {0};
+  for (uint32_t i = 0; i < n; i++) {
+    const cosrel_experience *e = &t->samples[i].rollout->steps[t->samples[i].step];
+    count[e->closed] += 1, mean[e->closed] += e->advantage, square[e->closed] += (double)e->advantage * e->advantage;
+  }
+  for (uint32_t i = 0; i < n; i++) {
+    const cosrel_experience *e = &t->samples[i].rollout->steps[t->samples[i].step];
+    double average = mean[e->closed] / count[e->closed];
+    double deviation = sqrt(fmax(square[e->closed] / count[e->closed] - average * average, 0)) + 1e-8;
+    t->samples[i].advantage = (float)((e->advantage - average) / deviation);
+  }
+}
+
+/* One Adam step on the samples order[0..n). */
 static void learn_minibatch(cosrel_trainer *t, const uint32_t *order, uint32_t n, double rate,
                             const cosrel_loss_weights *weights, cosrel_loss_sums *total, double *norm) {
   cosrel_sample batch[4096];
   cosrel_loss_sums sums[CHUNKS];
-  double mean = 0, square = 0;
-  for (uint32_t i = 0; i < n; i++) {
-    batch[i] = t->samples[order[i]];
-    double a = batch[i].rollout->steps[batch[i].step].advantage;
-    mean += a, square += a * a;
-  }
-  mean /= n;
-  double deviation = sqrt(fmax(square / n - mean * mean, 0)) + 1e-8;
-  for (uint32_t i = 0; i < n; i++)
-    batch[i].advantage = (float)((batch[i].rollout->steps[batch[i].step].advantage - mean) / deviation);
-
+  for (uint32_t i = 0; i < n; i++) batch[i] = t->samples[order[i]];
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->options.threads)
   for (int k = 0; k < CHUNKS; k++) {
     uint32_t from = n * (uint32_t)k / CHUNKS, to = n * (uint32_t)(k + 1) / CHUNKS;
@@ -234,11 +247,15 @@ static void learn_minibatch(cosrel_trainer *t, const uint32_t *order, uint32_t n
   }
   *norm += cosrel_adam_step((float *)&t->net, (float *)&t->m, (float *)&t->v, g, COSREL_NET_SIZE,
                             ++t->progress.adam_steps, rate, t->options.max_norm);
+  const float *net = (const float *)&t->net;
+  float *average = (float *)&t->average;
+  for (size_t i = 0; i < COSREL_NET_SIZE; i++) average[i] += average_rate * (net[i] - average[i]);
 }
 
 static void learn(cosrel_trainer *t, double rate, const cosrel_loss_weights *weights, cosrel_train_report *report) {
   const cosrel_train_options *o = &t->options;
   uint32_t batch = o->n_envs * o->n_steps, steps = 0;
+  normalise_advantages(t);
   cosrel_loss_sums sums = {0};
   double norm = 0, seen = (double)batch * o->epochs;
   uint64_t key = cosrel_rng_key(cosrel_rng_key(o->seed, DRAW_SHUFFLE), t->progress.iteration);
@@ -270,9 +287,8 @@ static void summarise(const cosrel_trainer *t, cosrel_train_report *report) {
   report->explained_variance = variance > 0 ? 1 - error / variance : 0;
 }
 
-/* What a policy is chosen by: the mean over scenes of U at loads 0.7 and 0.9 and of the share of the bound in closed
- * loop. */
-static cosrel_status validate(cosrel_trainer *t, const cosrel_agent *agent, double *score) {
+/* What a policy is chosen by: U at loads 0.7 and 0.9, and the share of the bound on G in closed loop. */
+static cosrel_status validate(cosrel_trainer *t, const cosrel_agent *agent, cosrel_train_report *report) {
   static const struct {
     cosrel_arrivals_kind kind;
     double load;
@@ -299,7 +315,7 @@ static cosrel_status validate(cosrel_trainer *t, const cosrel_agent *agent, doub
     cosrel_result result;
     cosrel_status own = cosrel_engine_create(&c, cosrel_sim_driver(&sim), &engine, NULL);
     if (own == COSREL_OK) own = cosrel_metrics_create(&c, &metrics);
-    if (own == COSREL_OK) own = cosrel_agent_policy(agent, &c, &policy, NULL);
+    if (own == COSREL_OK) own = cosrel_agent_policy(agent, &c, 0, &policy, NULL);
     if (own == COSREL_OK) {
       engine.sinks = cosrel_metrics_sink(metrics);
       own = cosrel_engine_run(&engine, &policy, cosrel_rng_key(t->options.seed, DRAW_VALIDATE),
@@ -317,21 +333,28 @@ static cosrel_status validate(cosrel_trainer *t, const cosrel_agent *agent, doub
       status = own;
     }
   }
-  double sum = 0;
-  for (uint32_t i = 0; values != NULL && i < n; i++) sum += values[i];
-  *score = sum / n;
+  double closed = 0, open = 0;
+  for (uint32_t i = 0; values != NULL && i < n; i++)
+    *(settings[i % SETTINGS].kind == COSREL_ARRIVALS_CLOSED ? &closed : &open) += values[i];
+  report->score_closed = closed / (n / SETTINGS);
+  report->score_open = open / (n - n / SETTINGS);
   free(values);
   return status;
 }
 
 static cosrel_status keep_best(cosrel_trainer *t, cosrel_train_report *report) {
-  cosrel_agent agent = {.net = t->net, .normaliser = t->normaliser};
-  cosrel_status status = validate(t, &agent, &report->score);
+  cosrel_agent agent = {.open = t->average, .closed = t->average, .normaliser = t->normaliser};
+  cosrel_status status = validate(t, &agent, report);
   if (status != COSREL_OK) return status;
   report->validated = true;
-  if (report->score > t->progress.best_score) {
-    t->progress.best_score = report->score;
-    t->best = agent;
+  t->best.normaliser = t->normaliser;
+  if (report->score_open > t->progress.best_open) {
+    t->progress.best_open = report->score_open;
+    t->best.open = t->average;
+  }
+  if (report->score_closed > t->progress.best_closed) {
+    t->progress.best_closed = report->score_closed;
+    t->best.closed = t->average;
   }
   return COSREL_OK;
 }
@@ -356,16 +379,17 @@ cosrel_status cosrel_trainer_iterate(cosrel_trainer *t, cosrel_train_report *rep
   if (t->progress.iteration % o->validate_every == 0 || t->progress.iteration == total) status = keep_best(t, report);
   report->iteration = t->progress.iteration;
   report->decisions = t->progress.iteration * o->n_envs * o->n_steps;
-  report->best_score = t->progress.best_score;
+  report->best_open = t->progress.best_open;
+  report->best_closed = t->progress.best_closed;
   if (status != COSREL_OK) return cosrel_fail(error, status, "validation failed: %s", cosrel_status_text(status));
   return COSREL_OK;
 }
 
 void cosrel_trainer_best(const cosrel_trainer *t, cosrel_agent *out) {
-  if (t->progress.best_score > -INFINITY)
+  if (t->progress.best_open > -INFINITY)
     *out = t->best;
   else
-    *out = (cosrel_agent){.net = t->net, .normaliser = t->normaliser};
+    *out = (cosrel_agent){.open = t->average, .closed = t->average, .normaliser = t->normaliser};
 }
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------- */
@@ -379,15 +403,17 @@ static cosrel_tensor raw(const char *name, const void *data, uint64_t n) {
 
 cosrel_status cosrel_trainer_save(const cosrel_trainer *t, const char *path, const char *key, cosrel_error *error) {
   uint32_t n_envs = t->options.n_envs, n = 0;
-  cosrel_tensor *tensors = calloc(8 + 2 * (size_t)n_envs, sizeof *tensors);
+  cosrel_tensor *tensors = calloc(10 + 2 * (size_t)n_envs, sizeof *tensors);
   char(*names)[2][32] = calloc(n_envs, sizeof *names);
   cosrel_status status = COSREL_NOMEM;
   if (tensors != NULL && names != NULL) {
     tensors[n++] = floats("net", &t->net, COSREL_NET_SIZE);
+    tensors[n++] = floats("average", &t->average, COSREL_NET_SIZE);
     tensors[n++] = floats("m", &t->m, COSREL_NET_SIZE);
     tensors[n++] = floats("v", &t->v, COSREL_NET_SIZE);
     tensors[n++] = floats("normaliser", &t->normaliser, sizeof t->normaliser / sizeof(float));
-    tensors[n++] = floats("best_net", &t->best.net, COSREL_NET_SIZE);
+    tensors[n++] = floats("best_open", &t->best.open, COSREL_NET_SIZE);
+    tensors[n++] = floats("best_closed", &t->best.closed, COSREL_NET_SIZE);
     tensors[n++] = floats("best_normaliser", &t->best.normaliser, sizeof t->normaliser / sizeof(float));
     tensors[n++] = raw("progress", &t->progress, sizeof t->progress);
     for (uint32_t e = 0; e < n_envs; e++) {
@@ -434,10 +460,12 @@ cosrel_status cosrel_trainer_restore(cosrel_trainer *t, const char *path, const 
 #define GET(name, dtype, size, to) \
   if (status == COSREL_OK) status = cosrel_safetensors_get(&file, name, dtype, 1, size, to, error)
   GET("net", "F32", COSREL_NET_SIZE, &t->net);
+  GET("average", "F32", COSREL_NET_SIZE, &t->average);
   GET("m", "F32", COSREL_NET_SIZE, &t->m);
   GET("v", "F32", COSREL_NET_SIZE, &t->v);
   GET("normaliser", "F32", n, &t->normaliser);
-  GET("best_net", "F32", COSREL_NET_SIZE, &t->best.net);
+  GET("best_open", "F32", COSREL_NET_SIZE, &t->best.open);
+  GET("best_closed", "F32", COSREL_NET_SIZE, &t->best.closed);
   GET("best_normaliser", "F32", n, &t->best.normaliser);
   GET("progress", "U8", sizeof t->progress, &t->progress);
 #undef GET

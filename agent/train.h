@@ -33,7 +33,8 @@ typedef struct cosrel_train_report {
   double reward;                 /* mean per second of simulated time */
   double policy_loss, value_loss, entropy, kl, clip_share, explained_variance, gradient_norm, rate;
   bool validated;
-  double score, best_score; /* of validation: mean of U (open loop) and share of bound (closed loop) */
+  double score_open, score_closed; /* of validation: mean U in open loop, mean share of the bound in closed loop */
+  double best_open, best_closed;   /* the best of each so far */
 } cosrel_train_report;
 
 typedef struct cosrel_trainer cosrel_trainer;

@@ -42,7 +42,7 @@ void cosrel_contender_close(cosrel_contender *contender) {
 
 cosrel_status cosrel_contender_create(const cosrel_contender *contender, const cosrel_case *c,
                                       const cosrel_policy_config *config, cosrel_policy *out, cosrel_error *error) {
-  if (contender->agent != NULL) return cosrel_agent_policy(contender->agent, c, out, error);
+  if (contender->agent != NULL) return cosrel_agent_policy(contender->agent, c, config->plan_budget, out, error);
   return cosrel_policy_create(contender->name, c, config, out, error);
 }
 

@@ -12,7 +12,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 say "training on experiments/workloads/train"
 "$cosrel" train --profile traces/profiles/*.json --workload experiments/workloads/train/*.json \
-  --decisions "${DEMO_DECISIONS:-1000000}" --logdir "$folder/train" -o "$folder/policy.safetensors"
+  --decisions "${DEMO_DECISIONS:-4000000}" --logdir "$folder/train" -o "$folder/policy.safetensors"
 
 say "comparing on experiments/workloads/test, which it has not seen"
 "$cosrel" compare --profile traces/profiles/*.json --workload experiments/workloads/test/*.json \

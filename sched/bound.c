@@ -173,6 +173,14 @@ static int add_violated(program *prog) {
   return added;
 }
 
+/* Every device does some work, so an optimum in which no stream makes progress is none. */
+static bool plausible(const program *prog) {
+  if (glp_get_status(prog->lp) != GLP_OPT) return true; /* says so itself */
+  for (uint32_t s = 0; s < prog->c->n_streams; s++)
+    if (!(glp_get_col_prim(prog->lp, prog->np[s]) > 0)) return false;
+  return true;
+}
+
 /* Solves to optimality over all rows y >= x. */
 static cosrel_status optimise(program *prog) {
   glp_smcp how;
@@ -180,9 +188,12 @@ static cosrel_status optimise(program *prog) {
   how.msg_lev = GLP_MSG_OFF;
   how.meth = GLP_DUALP; /* falls back to the primal simplex where the basis is not dual feasible */
   for (int round = 0; round < ROUNDS_MAX; round++) {
-    if (glp_simplex(prog->lp, &how) != 0) {
-      glp_adv_basis(prog->lp, 0); /* a singular basis: start over */
-      if (glp_simplex(prog->lp, &how) != 0) return COSREL_INTERNAL;
+    if (glp_simplex(prog->lp, &how) != 0 || !plausible(prog)) {
+      /* A singular basis, or one in a thousand programs where GLPK calls nothing at all the best: start over. */
+      glp_std_basis(prog->lp);
+      how.meth = GLP_PRIMAL;
+      if (glp_simplex(prog->lp, &how) != 0 || !plausible(prog)) return COSREL_INTERNAL;
+      how.meth = GLP_DUALP;
     }
     if (glp_get_status(prog->lp) != GLP_OPT) return COSREL_INFEASIBLE;
     if (add_violated(prog) == 0) return COSREL_OK;

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "sched/policies/registry.h"
+
 /* What rows of one (head, ready unit) share. */
 typedef struct head {
   uint32_t s, slot, ready;
@@ -228,20 +230,25 @@ void cosrel_observe(const cosrel_case *c, const cosrel_state *state, const cosre
       look_at_head(c, state, to_idle, s, i, &heads[n_heads++]);
   }
 
+  cosrel_candidate base = cosrel_policy_lp_price.decide(NULL, c, state);
   out->n_rows = out->n_choices = 0;
   for (uint32_t i = 0; i < n_heads; i++)
     for (uint32_t p = 0; p < c->n_processors; p++) {
       if (!cosrel_processor_idle(state, p) || heads[i].duration[p] == INFINITY) continue;
       cosrel_row_choice *choice = &out->choices[out->n_rows];
       fill_row(c, state, to_idle, np, mean_np, mean_T, heads, n_heads, &heads[i], p,
-               &out->rows[out->n_rows++ * COSREL_ROW_SIZE], choice);
+               &out->rows[out->n_rows * COSREL_ROW_SIZE], choice);
+      choice->is_base = base.action == COSREL_RUN && base.slot == choice->slot && base.begin == choice->begin &&
+                        base.processor == choice->processor;
+      out->rows[out->n_rows++ * COSREL_ROW_SIZE + COSREL_ROW_is_base] = choice->is_base;
       for (int k = 0; k < COSREL_RUN_LENGTHS; k++) out->n_choices += choice->ends[k] > 0;
     }
   if (cosrel_state_event_pending(state)) {
     float *x = &out->rows[out->n_rows * COSREL_ROW_SIZE];
     memset(x, 0, COSREL_ROW_SIZE * sizeof *x);
     x[COSREL_ROW_is_wait] = 1;
-    out->choices[out->n_rows++] = (cosrel_row_choice){.is_wait = 1};
+    x[COSREL_ROW_is_base] = base.action == COSREL_WAIT;
+    out->choices[out->n_rows++] = (cosrel_row_choice){.is_wait = 1, .is_base = base.action == COSREL_WAIT};
     out->n_choices++;
   }
   fill_globals(c, state, to_idle, mean_T, heads, n_heads, objective, out->context);

@@ -23,7 +23,7 @@
   X(fairness_debt) X(size) X(is_branch) X(coverage) X(duration_end) X(duration_4) X(duration_1) X(regret_end)         \
   X(regret_4) X(regret_1) X(duration_log) X(transfer) X(launch_share) X(advantage_all) X(advantage_idle)              \
   X(finish_utility) X(deadline_margin) X(slowed) X(slows) X(energy) X(price_ratio) X(affinity) X(rivals) X(rival_gain) \
-  X(priority)
+  X(priority) X(is_base)
 /* Per decision. */
 #define COSREL_GLOBAL_FEATURES(X)                                                                                  \
   X(idle_share) X(head_share) X(live) X(mean_time_to_idle) X(least_time_to_idle) X(most_time_to_idle) X(load)      \
@@ -51,6 +51,7 @@ typedef struct cosrel_row_choice {
   uint16_t slot, begin;
   uint8_t processor;
   uint8_t is_wait;
+  uint8_t is_base;                   /* the base heuristic, lp-price, would choose this row (to the end) */
   uint16_t ends[COSREL_RUN_LENGTHS]; /* 0: that run length is not offered (or is the same as a longer one) */
 } cosrel_row_choice;
 

@@ -38,6 +38,7 @@ static void refresh_ready(const cosrel_case *c, cosrel_request *request) {
   const cosrel_stream_case *sc = &c->streams[request->stream];
   const uint64_t *done = cosrel_request_done(request), *started = cosrel_request_started(c, request);
   uint32_t n = sc->n_units, last = sc->cut[request->front];
+  while (last + 1 < n && bit(done, last)) last = sc->cut[last + 1]; /* an output that nobody reads may lag behind */
   request->n_ready = 0;
   for (uint32_t u = request->front; u <= last && u < n && request->n_ready < COSREL_READY_MAX; u++) {
     if (bit(started, u) || !inputs_ready(sc, done, u, u)) continue;
