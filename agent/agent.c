@@ -159,6 +159,7 @@ cosrel_status cosrel_agent_policy(const cosrel_agent *agent, const cosrel_case *
   cosrel_status status = cosrel_policy_create("eft", c, &config, &l->fall_back, error);
   if (status == COSREL_OK && (!l->observation.rows || !l->observation.choices || !l->logits))
     status = cosrel_fail(error, COSREL_NOMEM, "no memory for a policy");
+  if (plan_budget == COSREL_PLAN_DEFAULT) plan_budget = 0; /* on the bundled profile planning does not pay */
   l->plan_budget = plan_budget;
   if (status == COSREL_OK && plan_budget > 0 && cosrel_lookahead_create(c, &l->look) != COSREL_OK)
     status = cosrel_fail(error, COSREL_NOMEM, "no memory for planning");

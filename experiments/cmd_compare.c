@@ -357,6 +357,7 @@ int cosrel_cmd_compare(int argc, char **argv) {
                .seeds = 5,
                .seed = 1,
                .duration_s = 20,
+               .plan_budget = COSREL_PLAN_DEFAULT,
                .threads = 1};
 #ifdef _OPENMP
   q.threads = (uint64_t)omp_get_max_threads();
@@ -382,8 +383,8 @@ int cosrel_cmd_compare(int argc, char **argv) {
       {"seeds", COSREL_OPTION_COUNT, &q.seeds, "N", "runs of every case (5)", 1, 10000, false},
       {"seed", COSREL_OPTION_COUNT, &q.seed, "N", "the first seed (1)", 0, 9e15, false},
       {"duration", COSREL_OPTION_NUMBER, &q.duration_s, "S", "seconds of arrivals (20)", 0.001, 86400, false},
-      {"plan-budget", COSREL_OPTION_COUNT, &q.plan_budget, "N", "simulated decisions per decision (0: do not plan)", 0,
-       1e6, false},
+      {"plan-budget", COSREL_OPTION_COUNT, &q.plan_budget, "N", "simulated decisions per decision, 0: do not plan (rollout: 300, a trained policy: 0)",
+       0, 1e6, false},
       {"threads", COSREL_OPTION_COUNT, &q.threads, "N", "threads; they do not change the figures (all processors)", 1,
        1024, false},
       {"json", COSREL_OPTION_FLAG, &q.json, NULL, "one JSON document on stdout", 0, 0, false},

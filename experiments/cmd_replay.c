@@ -96,7 +96,7 @@ fail:
 }
 
 int cosrel_cmd_replay(int argc, char **argv) {
-  request q = {.duration_s = 10, .seed = 1};
+  request q = {.duration_s = 10, .seed = 1, .plan_budget = COSREL_PLAN_DEFAULT};
   const cosrel_usage usage = {
       "replay",
       "--profile P --workload W --policy NAME|FILE [options]",
@@ -110,8 +110,8 @@ int cosrel_cmd_replay(int argc, char **argv) {
       {"profile", COSREL_OPTION_FILES, &q.profile, "P", "device profile", 0, 0, true},
       {"workload", COSREL_OPTION_FILES, &q.workload, "W", "workload", 0, 0, true},
       {"policy", COSREL_OPTION_TEXT, &q.policy, "NAME|FILE", "a built-in policy or a policy file", 0, 0, true},
-      {"plan-budget", COSREL_OPTION_COUNT, &q.plan_budget, "N", "simulated decisions per decision (0: do not plan)", 0,
-       1e6, false},
+      {"plan-budget", COSREL_OPTION_COUNT, &q.plan_budget, "N", "simulated decisions per decision, 0: do not plan (rollout: 300, a trained policy: 0)",
+       0, 1e6, false},
       {"duration", COSREL_OPTION_NUMBER, &q.duration_s, "S", "seconds of arrivals (10)", 0.001, 86400, false},
       {"seed", COSREL_OPTION_COUNT, &q.seed, "N", "keys every draw (1)", 0, 9e15, false},
       {"load", COSREL_OPTION_NUMBER, &q.load, "L",

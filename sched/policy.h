@@ -14,6 +14,8 @@
 #include "sched/state.h"
 #include "sched/status.h"
 
+#define COSREL_PLAN_DEFAULT UINT32_MAX /* a plan_budget: what pays for the policy */
+
 typedef struct cosrel_policy_config {
   uint64_t seed;        /* for policies that draw */
   uint32_t plan_budget; /* simulated decisions per decision, for policies that plan; 0: none */
