@@ -20,7 +20,7 @@
 #include "traces/profile_file.h"
 #include "traces/workload_file.h"
 
-static const uint32_t held_out_mixes = 12; /* of each profile, for validation only */
+static const uint32_t held_out_mixes = 32; /* of each profile, for validation only */
 
 typedef struct inputs {
   uint32_t n_profiles, n_workloads, n_mixes, n_scenes, n_train, first_validated;

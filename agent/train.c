@@ -12,10 +12,6 @@
 #include "sched/metrics.h"
 #include "sched/rng.h"
 
-/* Weight of the present net in the average: a memory of about a thousand Adam steps (Polyak and Juditsky, SIAM J. Control
- * Optim. 30, 1992). */
-static const float average_rate = 1e-3f;
-
 enum { CHUNKS = 4 }; /* of a minibatch: fixed, so that sums do not depend on the number of threads */
 enum { DRAW_ACT = 1, DRAW_SHUFFLE, DRAW_NET, DRAW_VALIDATE };
 
@@ -26,13 +22,13 @@ struct cosrel_trainer {
   cosrel_env *envs;         /* [n_envs] */
   cosrel_rollout *rollouts; /* [n_envs] */
   cosrel_sample *samples;   /* [n_envs * n_steps] */
+  float *start_share;       /* [n_scenes - first_validated] shares of the bound of the untrained net */
   uint32_t *order;          /* [n_envs * n_steps] */
   cosrel_loss_scratch *scratch[CHUNKS];
   cosrel_net *gradients; /* [CHUNKS]; the first takes the sum */
 
   /* what a checkpoint holds, with the environments */
   cosrel_net net, m, v;
-  cosrel_net average; /* exponential average of net over Adam steps: steadier than any one of them */
   cosrel_normaliser normaliser;
   cosrel_agent best; /* each net of it from the iteration that was best in its loop */
   struct {
@@ -54,10 +50,10 @@ cosrel_train_options cosrel_train_defaults(void) {
       .lambda = 0.97,
       .max_norm = 0.5,
       .weights = {.clip = 0.2f, .entropy = 0.001f, .value = 0.5f},
-      .validate_every = 20,
+      .validate_every = 10,
       .validate_s = 4,
       .curriculum = {.closed_share = 0.25,
-                     .poisson_share = 0.35,
+                     .poisson_share = 0.4,
                      .periodic_share = 0.3,
                      .load_low = 0.4,
                      .load_high = 1.15,
@@ -134,6 +130,8 @@ static cosrel_status warm_up(cosrel_trainer *t) {
   return status;
 }
 
+static cosrel_status keep_best(cosrel_trainer *t, cosrel_train_report *report);
+
 cosrel_status cosrel_trainer_create(const cosrel_scene *scenes, uint32_t n_scenes, uint32_t n_train,
                                     uint32_t first_validated, const cosrel_train_options *options, cosrel_trainer **out,
                                     cosrel_error *error) {
@@ -153,9 +151,11 @@ cosrel_status cosrel_trainer_create(const cosrel_scene *scenes, uint32_t n_scene
   t->envs = calloc(options->n_envs, sizeof *t->envs);
   t->rollouts = calloc(options->n_envs, sizeof *t->rollouts);
   t->samples = calloc(batch, sizeof *t->samples);
+  t->start_share = calloc(n_scenes - first_validated + 1, sizeof *t->start_share);
   t->order = calloc(batch, sizeof *t->order);
   t->gradients = calloc(CHUNKS, sizeof *t->gradients);
-  cosrel_status status = t->envs && t->rollouts && t->samples && t->order && t->gradients ? COSREL_OK : COSREL_NOMEM;
+  cosrel_status status =
+      t->envs && t->rollouts && t->samples && t->start_share && t->order && t->gradients ? COSREL_OK : COSREL_NOMEM;
   for (int i = 0; i < CHUNKS && status == COSREL_OK; i++)
     status = cosrel_loss_scratch_create((options->minibatch + CHUNKS - 1) / CHUNKS, max_rows, &t->scratch[i]);
   for (uint32_t e = 0; e < options->n_envs && status == COSREL_OK; e++) {
@@ -165,9 +165,10 @@ cosrel_status cosrel_trainer_create(const cosrel_scene *scenes, uint32_t n_scene
   }
   if (status == COSREL_OK) {
     cosrel_net_init(&t->net, cosrel_rng_key(options->seed, DRAW_NET));
-    t->average = t->net;
     t->progress.best_open = t->progress.best_closed = -INFINITY;
     status = warm_up(t);
+    cosrel_train_report untrained = {0};
+    if (status == COSREL_OK) status = keep_best(t, &untrained);
   }
   if (status != COSREL_OK) {
     cosrel_trainer_destroy(t);
@@ -185,6 +186,7 @@ void cosrel_trainer_destroy(cosrel_trainer *t) {
   free(t->envs);
   free(t->rollouts);
   free(t->samples);
+  free(t->start_share);
   free(t->order);
   free(t->gradients);
   free(t);
@@ -247,9 +249,6 @@ static void learn_minibatch(cosrel_trainer *t, const uint32_t *order, uint32_t n
   }
   *norm += cosrel_adam_step((float *)&t->net, (float *)&t->m, (float *)&t->v, g, COSREL_NET_SIZE,
                             ++t->progress.adam_steps, rate, t->options.max_norm);
-  const float *net = (const float *)&t->net;
-  float *average = (float *)&t->average;
-  for (size_t i = 0; i < COSREL_NET_SIZE; i++) average[i] += average_rate * (net[i] - average[i]);
 }
 
 static void learn(cosrel_trainer *t, double rate, const cosrel_loss_weights *weights, cosrel_train_report *report) {
@@ -286,6 +285,10 @@ static void summarise(const cosrel_trainer *t, cosrel_train_report *report) {
   report->reward = seconds > 0 ? reward / seconds : 0;
   report->explained_variance = variance > 0 ? 1 - error / variance : 0;
 }
+
+/* A net for closed loops must not fall below this share of what the untrained one, near the base heuristic, reaches on
+ * any validation scene: a mean can hide a starved stream. */
+static const double least_share = 0.97;
 
 /* What a policy is chosen by: U at loads 0.7 and 0.9, and the share of the bound on G in closed loop. */
 static cosrel_status validate(cosrel_trainer *t, const cosrel_agent *agent, cosrel_train_report *report) {
@@ -334,8 +337,18 @@ static cosrel_status validate(cosrel_trainer *t, const cosrel_agent *agent, cosr
     }
   }
   double closed = 0, open = 0;
-  for (uint32_t i = 0; values != NULL && i < n; i++)
-    *(settings[i % SETTINGS].kind == COSREL_ARRIVALS_CLOSED ? &closed : &open) += values[i];
+  bool first = t->progress.iteration == 0;
+  report->sound = true;
+  for (uint32_t i = 0; values != NULL && i < n; i++) {
+    if (settings[i % SETTINGS].kind != COSREL_ARRIVALS_CLOSED) {
+      open += values[i];
+      continue;
+    }
+    closed += values[i];
+    float *start = &t->start_share[i / SETTINGS];
+    if (first) *start = (float)values[i];
+    if (values[i] < least_share * (double)*start) report->sound = false;
+  }
   report->score_closed = closed / (n / SETTINGS);
   report->score_open = open / (n - n / SETTINGS);
   free(values);
@@ -343,18 +356,18 @@ static cosrel_status validate(cosrel_trainer *t, const cosrel_agent *agent, cosr
 }
 
 static cosrel_status keep_best(cosrel_trainer *t, cosrel_train_report *report) {
-  cosrel_agent agent = {.open = t->average, .closed = t->average, .normaliser = t->normaliser};
+  cosrel_agent agent = {.open = t->net, .closed = t->net, .normaliser = t->normaliser};
   cosrel_status status = validate(t, &agent, report);
   if (status != COSREL_OK) return status;
   report->validated = true;
   t->best.normaliser = t->normaliser;
   if (report->score_open > t->progress.best_open) {
     t->progress.best_open = report->score_open;
-    t->best.open = t->average;
+    t->best.open = t->net;
   }
-  if (report->score_closed > t->progress.best_closed) {
+  if (report->sound && report->score_closed > t->progress.best_closed) {
     t->progress.best_closed = report->score_closed;
-    t->best.closed = t->average;
+    t->best.closed = t->net;
   }
   return COSREL_OK;
 }
@@ -389,7 +402,7 @@ void cosrel_trainer_best(const cosrel_trainer *t, cosrel_agent *out) {
   if (t->progress.best_open > -INFINITY)
     *out = t->best;
   else
-    *out = (cosrel_agent){.open = t->average, .closed = t->average, .normaliser = t->normaliser};
+    *out = (cosrel_agent){.open = t->net, .closed = t->net, .normaliser = t->normaliser};
 }
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------- */
@@ -403,12 +416,11 @@ static cosrel_tensor raw(const char *name, const void *data, uint64_t n) {
 
 cosrel_status cosrel_trainer_save(const cosrel_trainer *t, const char *path, const char *key, cosrel_error *error) {
   uint32_t n_envs = t->options.n_envs, n = 0;
-  cosrel_tensor *tensors = calloc(10 + 2 * (size_t)n_envs, sizeof *tensors);
+  cosrel_tensor *tensors = calloc(9 + 2 * (size_t)n_envs, sizeof *tensors);
   char(*names)[2][32] = calloc(n_envs, sizeof *names);
   cosrel_status status = COSREL_NOMEM;
   if (tensors != NULL && names != NULL) {
     tensors[n++] = floats("net", &t->net, COSREL_NET_SIZE);
-    tensors[n++] = floats("average", &t->average, COSREL_NET_SIZE);
     tensors[n++] = floats("m", &t->m, COSREL_NET_SIZE);
     tensors[n++] = floats("v", &t->v, COSREL_NET_SIZE);
     tensors[n++] = floats("normaliser", &t->normaliser, sizeof t->normaliser / sizeof(float));
@@ -460,7 +472,6 @@ cosrel_status cosrel_trainer_restore(cosrel_trainer *t, const char *path, const 
 #define GET(name, dtype, size, to) \
   if (status == COSREL_OK) status = cosrel_safetensors_get(&file, name, dtype, 1, size, to, error)
   GET("net", "F32", COSREL_NET_SIZE, &t->net);
-  GET("average", "F32", COSREL_NET_SIZE, &t->average);
   GET("m", "F32", COSREL_NET_SIZE, &t->m);
   GET("v", "F32", COSREL_NET_SIZE, &t->v);
   GET("normaliser", "F32", n, &t->normaliser);

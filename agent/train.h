@@ -32,7 +32,7 @@ typedef struct cosrel_train_report {
   uint64_t iteration, decisions; /* done so far */
   double reward;                 /* mean per second of simulated time */
   double policy_loss, value_loss, entropy, kl, clip_share, explained_variance, gradient_norm, rate;
-  bool validated;
+  bool validated, sound;           /* sound: in no closed loop much worse than where training started */
   double score_open, score_closed; /* of validation: mean U in open loop, mean share of the bound in closed loop */
   double best_open, best_closed;   /* the best of each so far */
 } cosrel_train_report;

@@ -13,14 +13,25 @@
 
 static bool bit(const uint64_t *set, uint32_t i) { return set[i >> 6] >> (i & 63) & 1; }
 
+/* Bits [begin, end) of word w, for a word that the range touches. */
+static uint64_t word_mask(uint32_t w, uint32_t begin, uint32_t end) {
+  uint64_t mask = ~(uint64_t)0;
+  if (begin > w * 64) mask &= mask << (begin - w * 64);
+  if (end < w * 64 + 64) mask &= ~(uint64_t)0 >> (w * 64 + 64 - end);
+  return mask;
+}
+
 static void set_range(uint64_t *set, uint32_t begin, uint32_t end) {
-  for (uint32_t i = begin; i < end; i++) set[i >> 6] |= (uint64_t)1 << (i & 63);
+  for (uint32_t w = begin >> 6; w * 64 < end; w++) set[w] |= word_mask(w, begin, end);
 }
 
 /* Lowest index >= i that is not in the set, at most n. */
 static uint32_t first_clear(const uint64_t *set, uint32_t i, uint32_t n) {
-  while (i < n && bit(set, i)) i++;
-  return i;
+  for (uint32_t w = i >> 6; w * 64 < n; w++) {
+    uint64_t clear = ~set[w] & word_mask(w, i, n);
+    if (clear != 0) return w * 64 + (uint32_t)__builtin_ctzll(clear);
+  }
+  return n;
 }
 
 /* Is every tensor that unit u reads made, or to be made inside [begin, u)? `done` is the set of finished units. */

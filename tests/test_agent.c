@@ -326,10 +326,12 @@ static void test_learning_finds_what_pays(void **unused) {
     good = error = 0;
     for (uint32_t i = 0; i < 48; i++) {
       cosrel_experience *e = &s->rollout.steps[i];
-      const float *x = &s->rollout.rows[e->first_row * COSREL_ROW_SIZE], *context = &s->rollout.contexts[i * COSREL_CONTEXT_SIZE];
+      const float *x = &s->rollout.rows[e->first_row * COSREL_ROW_SIZE],
+                  *context = &s->rollout.contexts[i * COSREL_CONTEXT_SIZE];
       uint32_t best = 0;
       for (uint32_t r = 1; r < e->n_rows; r++)
-        if (x[r * COSREL_ROW_SIZE + COSREL_ROW_duration_log] > x[best * COSREL_ROW_SIZE + COSREL_ROW_duration_log]) best = r;
+        if (x[r * COSREL_ROW_SIZE + COSREL_ROW_duration_log] > x[best * COSREL_ROW_SIZE + COSREL_ROW_duration_log])
+          best = r;
       /* a draw from the policy that learns, as in training */
       cosrel_observation o = {.n_rows = e->n_rows, .rows = (float *)x};
       cosrel_row_choice choices[32] = {{0}};
