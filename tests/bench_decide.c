@@ -1,17 +1,20 @@
-/* How long a decision takes: every built-in online policy, over all decisions and per candidate, p50 and p99.
- * The time to read the clock is taken off. Arguments: policy files to time as well. */
+/* How long a decision takes: every built-in online policy and the agent, over all decisions and per candidate, p50 and
+ * p99. The time to read the clock is taken off. The agent has random weights, which cost as much as trained ones.
+ * Arguments: policy files to time as well. */
+#include "agent/agent.h"
 #include "backends/sim/sim.h"
 #include "experiments/timing.h"
 #include "tests/bench.h"
 
-enum { SAMPLES = 20000 };
+enum { SAMPLES = 20000, PLAN_BUDGET = 60 };
 
 static int compare(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
   return (x > y) - (x < y);
 }
 
-static void print_quantiles(const char *what, double *ns, uint32_t n, const char *unit, const char *policy) {
+static void print_quantiles(const char *what, double *ns, uint32_t n, const char *policy, uint32_t plan_budget,
+                            double candidates) {
   static const struct {
     const char *suffix;
     double q;
@@ -21,21 +24,26 @@ static void print_quantiles(const char *what, double *ns, uint32_t n, const char
   qsort(ns, n, sizeof *ns, compare);
   for (int i = 0; i < 2; i++) {
     snprintf(name, sizeof name, "%s_%s", what, at[i].suffix);
-    snprintf(more, sizeof more, "\"policy\": \"%s\", \"case\": \"%s\", \"decisions\": %u", policy, BENCH_CASE, n);
-    bench_print(name, ns[(uint32_t)(at[i].q * (n - 1))], unit, more);
+    snprintf(more, sizeof more,
+             "\"policy\": \"%s\", \"plan_budget\": %u, \"case\": \"%s\", \"decisions\": %u, \"mean_candidates\": %.3g",
+             policy, plan_budget, BENCH_CASE, n, candidates);
+    bench_print(name, ns[(uint32_t)(at[i].q * (n - 1))], "ns", more);
   }
 }
 
-static void bench_policy(const cosrel_case *c, const char *word, double *ns, double *per_candidate) {
+/* Closes the contender. */
+static void bench_contender(const cosrel_case *c, cosrel_contender *contender, uint32_t plan_budget, double *ns,
+                            double *per_candidate) {
   cosrel_error error = {""};
-  cosrel_contender contender;
   cosrel_engine engine;
   cosrel_policy policy;
   const cosrel_sim sim = {.noise = true};
-  const cosrel_policy_config config = {.seed = 1, .duration_s = 10};
-  bench_check(cosrel_contender_open(word, &contender, &error), &error);
-  if (contender.offline) return;
-  bench_check(cosrel_contender_create(&contender, c, &config, &policy, &error), &error);
+  const cosrel_policy_config config = {.seed = 1, .plan_budget = plan_budget, .duration_s = 10};
+  if (contender->offline) {
+    cosrel_contender_close(contender);
+    return;
+  }
+  bench_check(cosrel_contender_create(contender, c, &config, &policy, &error), &error);
   bench_check(cosrel_engine_create(c, cosrel_sim_driver(&sim), &engine, &error), &error);
   uint32_t most = c->n_streams * COSREL_READY_MAX * c->n_processors * 3;
   cosrel_candidate *candidates = calloc(most, sizeof *candidates);
@@ -47,6 +55,7 @@ static void bench_policy(const cosrel_case *c, const char *word, double *ns, dou
     if (spent < floor_ns) floor_ns = spent;
   }
   uint32_t n = 0;
+  double sum = 0;
   for (uint64_t seed = 1; n < SAMPLES; seed++) {
     cosrel_step step;
     cosrel_engine_reset(&engine, seed, 10 * COSREL_S);
@@ -60,16 +69,36 @@ static void bench_policy(const cosrel_case *c, const char *word, double *ns, dou
       double spent = cosrel_clock_ns() - start - floor_ns;
       ns[n] = spent > 0 ? spent : 0;
       per_candidate[n] = ns[n] / n_candidates;
+      sum += n_candidates;
       n++;
       bench_check(cosrel_engine_decide(&engine, &choice), &error);
     }
   }
-  print_quantiles("decide_ns", ns, n, "ns", word);
-  print_quantiles("decide_ns_per_candidate", per_candidate, n, "ns", word);
+  print_quantiles("decide_ns", ns, n, contender->name, plan_budget, sum / n);
+  print_quantiles("decide_ns_per_candidate", per_candidate, n, contender->name, plan_budget, sum / n);
   free(candidates);
   cosrel_policy_destroy(&policy);
   cosrel_engine_destroy(&engine);
-  cosrel_contender_close(&contender);
+  cosrel_contender_close(contender);
+}
+
+static void bench_word(const cosrel_case *c, const char *word, uint32_t plan_budget, double *ns,
+                       double *per_candidate) {
+  cosrel_error error = {""};
+  cosrel_contender contender;
+  bench_check(cosrel_contender_open(word, &contender, &error), &error);
+  bench_contender(c, &contender, plan_budget, ns, per_candidate);
+}
+
+static void bench_agent(const cosrel_case *c, uint32_t plan_budget, double *ns, double *per_candidate) {
+  cosrel_contender contender = {.name = "agent, random weights", .learned = true};
+  contender.agent = calloc(1, sizeof *contender.agent); /* closed, thus freed, by bench_contender */
+  if (contender.agent == NULL) exit(1);
+  cosrel_net_init(&contender.agent->open, 1);
+  cosrel_net_init(&contender.agent->closed, 2);
+  for (int i = 0; i < COSREL_ROW_SIZE; i++) contender.agent->normaliser.row_scale[i] = 1;
+  for (int i = 0; i < COSREL_CONTEXT_SIZE; i++) contender.agent->normaliser.context_scale[i] = 1;
+  bench_contender(c, &contender, plan_budget, ns, per_candidate);
 }
 
 int main(int argc, char **argv) {
@@ -79,8 +108,11 @@ int main(int argc, char **argv) {
   double *ns = calloc(SAMPLES, sizeof *ns), *per_candidate = calloc(SAMPLES, sizeof *per_candidate);
   if (ns == NULL || per_candidate == NULL) return 1;
   for (const cosrel_policy_ops *const *p = cosrel_policy_list(); *p != NULL; p++)
-    bench_policy(&c, (*p)->name, ns, per_candidate);
-  for (int i = 1; i < argc; i++) bench_policy(&c, argv[i], ns, per_candidate);
+    bench_word(&c, (*p)->name, 0, ns, per_candidate);
+  bench_word(&c, "rollout", PLAN_BUDGET, ns, per_candidate);
+  bench_agent(&c, 0, ns, per_candidate);
+  bench_agent(&c, PLAN_BUDGET, ns, per_candidate);
+  for (int i = 1; i < argc; i++) bench_word(&c, argv[i], 0, ns, per_candidate);
   free(ns);
   free(per_candidate);
   cosrel_case_destroy(&c);
