@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/check.h"
 #include "traces/atomic.h"
 #include "traces/file.h"
 
@@ -100,6 +101,21 @@ static cosrel_status read_entry(const cosrel_safetensors *file, const char *name
   return COSREL_OK;
 }
 
+/* Names and texts of a file end up in error lines. */
+static bool one_line(const char *text) { return cosrel_text_is_good(text, strlen(text) + 1); }
+
+static cosrel_status check_metadata(const cosrel_safetensors *file, json_t *metadata, cosrel_error *error) {
+  const char *key;
+  json_t *text;
+  if (!json_is_object(metadata)) return bad(file, error, "__metadata__", "expected an object");
+  json_object_foreach(metadata, key, text) {
+    if (!one_line(key)) return bad(file, error, "__metadata__", "a key holds control characters");
+    if (!json_is_string(text)) return bad(file, error, key, "expected a text");
+    if (!one_line(json_string_value(text))) return bad(file, error, key, "expected a text without control characters");
+  }
+  return COSREL_OK;
+}
+
 /* Every byte of the data belongs to exactly one tensor. */
 static cosrel_status check_header(const cosrel_safetensors *file, cosrel_error *error) {
   size_t n = 0, count = json_object_size(file->header);
@@ -111,12 +127,10 @@ static cosrel_status check_header(const cosrel_safetensors *file, cosrel_error *
   json_object_foreach(file->header, name, value) {
     const char *dtype;
     uint64_t shape[2];
-    if (strcmp(name, "__metadata__") == 0) {
-      const char *key;
-      json_t *text;
-      json_object_foreach(value, key, text) if (!json_is_string(text)) status =
-          bad(file, error, key, "expected a text");
-      if (!json_is_object(value)) status = bad(file, error, name, "expected an object");
+    if (!one_line(name)) {
+      status = bad(file, error, "header", "a tensor's name holds control characters");
+    } else if (strcmp(name, "__metadata__") == 0) {
+      status = check_metadata(file, value, error);
     } else {
       status = read_entry(file, name, &dtype, shape, &places[n++], error);
     }

@@ -523,6 +523,9 @@ static void test_hostile_safetensors(void **unused) {
       {"{\"a\":7}", 0, "dtype"},
       {"{\"__metadata__\":[]}", 0, "object"},
       {"{\"__metadata__\":{\"k\":7}}", 0, "text"},
+      {"{\"__metadata__\":{\"k\":\"a\\nb\"}}", 0, "control"},
+      {"{\"__metadata__\":{\"k\\u001b[2J\":\"a\"}}", 0, "control"},
+      {"{\"a\\nb\":7}", 0, "control"},
       {"[]", 0, "object"},
       {"{", 0, "JSON"},
   };
@@ -534,6 +537,7 @@ static void test_hostile_safetensors(void **unused) {
     } else {
       assert_int_equal(status, COSREL_FORMAT);
       assert_non_null(strstr(error.text, "p.safetensors: "));
+      assert_null(strchr(error.text, '\n'));
       if (strstr(error.text, cases[i].says) == NULL) fail_msg("case %zu: %s", i, error.text);
     }
   }
