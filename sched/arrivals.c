@@ -34,11 +34,11 @@ static cosrel_time bursty(const cosrel_arrivals *a, double rate_hz, cosrel_strea
   }
 }
 
-cosrel_time cosrel_arrival_time(const cosrel_case *c, uint32_t s, cosrel_stream_state *stream, uint64_t seed,
-                                uint64_t k, cosrel_time previous) {
+cosrel_time cosrel_arrival_time(const cosrel_case *c, uint32_t s, cosrel_stream_state *stream, uint64_t k,
+                                cosrel_time previous) {
   const cosrel_stream_case *sc = &c->streams[s];
   const cosrel_arrivals *a = &c->workload->streams[s].arrivals;
-  uint64_t key = cosrel_rng_key(cosrel_rng_key(seed, 0x61727276u), s);
+  uint64_t key = stream->key;
   cosrel_time t = COSREL_TIME_NEVER;
   switch (sc->arrivals) {
     case COSREL_ARRIVALS_PERIODIC: {

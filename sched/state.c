@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "sched/arrivals.h"
+#include "sched/rng.h"
 
 static bool bit(const uint64_t *set, uint32_t i) { return set[i >> 6] >> (i & 63) & 1; }
 
@@ -93,7 +94,7 @@ static void renew_rates(const cosrel_case *c, cosrel_state *state) {
 
 static void schedule_arrival(const cosrel_case *c, cosrel_state *state, uint32_t s) {
   cosrel_stream_state *stream = &state->streams[s];
-  cosrel_time t = cosrel_arrival_time(c, s, stream, state->seed, stream->arrived, state->now);
+  cosrel_time t = cosrel_arrival_time(c, s, stream, stream->arrived, state->now);
   stream->next_arrival = t > state->horizon ? COSREL_TIME_NEVER : t;
   cosrel_time first = COSREL_TIME_NEVER;
   state->next_stream = COSREL_NONE;
@@ -109,6 +110,7 @@ void cosrel_state_init(const cosrel_case *c, cosrel_state *state, uint64_t seed,
   state->next_expiry = COSREL_TIME_NEVER;
   for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++) state->running[p].slot = COSREL_NONE;
   for (uint32_t s = 0; s < c->n_streams; s++) {
+    state->streams[s].key = cosrel_rng_key(seed, s);
     state->streams[s].head = COSREL_NONE;
     state->streams[s].next_arrival = COSREL_TIME_NEVER;
   }
@@ -228,18 +230,18 @@ void cosrel_state_start(const cosrel_case *c, cosrel_state *state, const cosrel_
 
   double expected = work.launch + work.transfer + work.compute;
   double total = work.launch + work.transfer + work.compute * scale;
-  state->running[p] = (cosrel_running){.slot = candidate->slot,
-                                       .begin = candidate->begin,
-                                       .end = candidate->end,
-                                       .point = candidate->point,
-                                       .started = state->now,
-                                       .work = total,
-                                       .left = total,
-                                       .expected = expected,
-                                       .expected_left = expected,
-                                       .launch = work.launch,
-                                       .transfer = work.transfer,
-                                       .beta = work.beta};
+  cosrel_running *run =
+      &state->running[p]; /* field by field: clearing all of it first would cost as much as the rest */
+  run->slot = candidate->slot;
+  run->begin = candidate->begin;
+  run->end = candidate->end;
+  run->point = candidate->point;
+  run->started = state->now;
+  run->work = run->left = total;
+  run->expected = run->expected_left = expected;
+  run->launch = work.launch;
+  run->transfer = work.transfer;
+  run->beta = work.beta;
   state->n_idle--;
   state->n_segments++;
   renew_rates(c, state);
@@ -382,9 +384,11 @@ bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t pro
 
   uint64_t *done = cosrel_request_done(request);
   uint8_t *where = cosrel_request_where(c, request);
-  set_range(done, run->begin, run->end);
-  for (uint32_t u = run->begin; u < run->end; u++) where[u + 1] |= (uint8_t)(1u << processor);
-  request->n_done = (uint16_t)(request->n_done + run->end - run->begin);
+  uint32_t begin = run->begin, end = run->end;
+  const uint8_t here = (uint8_t)(1u << processor);
+  set_range(done, begin, end);
+  for (uint32_t u = begin; u < end; u++) where[u + 1] |= here;
+  request->n_done = (uint16_t)(request->n_done + end - begin);
   request->n_running--;
   run->slot = COSREL_NONE;
   state->n_idle++;
@@ -450,6 +454,7 @@ void cosrel_state_forget(const cosrel_case *c, cosrel_state *state) {
   for (uint32_t s = 0; s < c->n_streams; s++) {
     state->streams[s].next_arrival = COSREL_TIME_NEVER;
     state->streams[s].phase_end = 0;
+    state->streams[s].key = 0;
   }
   state->next_stream = COSREL_NONE;
   state->seed = 0;

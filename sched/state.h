@@ -53,6 +53,7 @@ typedef struct cosrel_request {
 } cosrel_request;
 
 typedef struct cosrel_stream_state {
+  uint64_t key;             /* of all draws of the stream: the run's seed and the stream */
   cosrel_time next_arrival; /* COSREL_TIME_NEVER when none will come; future, so policies must not read it */
   cosrel_time last_arrival; /* when the newest request came; policies may */
   uint64_t arrived, completed, completed_by_horizon, dropped, missed, in_time;

@@ -14,9 +14,8 @@ static cosrel_status sim_submit(void *self, const cosrel_case *c, const cosrel_s
   double variance = sc->variance[p][end] - sc->variance[p][begin], mean = sc->mean[p][end] - sc->mean[p][begin];
   *scale = 1;
   if (!sim->noise || variance <= 0 || mean <= 0) return COSREL_OK;
-  uint64_t key = cosrel_rng_key(state->seed, 0x6e6f6973u);
-  key = cosrel_rng_key(key, (uint64_t)request->stream << 16 | begin);
-  key = cosrel_rng_key(key, request->sequence);
+  const uint64_t noise = (uint64_t)0x6e6f6973 << 32; /* apart from the stream's other draws */
+  uint64_t key = cosrel_rng_key(cosrel_rng_key(state->streams[request->stream].key, noise | begin), request->sequence);
   double sigma2 = log1p(variance / (mean * mean));
   *scale = exp(sqrt(sigma2) * cosrel_rng_normal(key) - 0.5 * sigma2);
   return COSREL_OK;
