@@ -16,6 +16,7 @@
 #include "experiments/options.h"
 #include "experiments/progress.h"
 #include "sched/rng.h"
+#include "traces/atomic.h"
 #include "traces/file.h"
 #include "traces/profile_file.h"
 #include "traces/workload_file.h"
@@ -227,6 +228,14 @@ static cosrel_status write_policy(const cosrel_trainer *trainer, const char *pat
   return status;
 }
 
+/* Fails now rather than after the training when the policy cannot be written where it is wanted. */
+static cosrel_status try_output(const char *path, cosrel_error *error) {
+  cosrel_atomic file;
+  cosrel_status status = cosrel_atomic_begin(path, &file, error);
+  if (status == COSREL_OK) cosrel_atomic_abort(&file);
+  return status;
+}
+
 static cosrel_status train(const run *r, cosrel_trainer *trainer, const char *key, cosrel_error *error) {
   cosrel_status status = COSREL_OK;
   uint64_t total = cosrel_trainer_iterations(trainer), start = 0;
@@ -323,11 +332,12 @@ int cosrel_cmd_train(int argc, char **argv) {
   snprintf(r.checkpoint, sizeof r.checkpoint, "%s.checkpoint", r.policy);
 
   cosrel_error error = {{0}};
-  inputs in;
+  inputs in = {0};
   cosrel_trainer *trainer = NULL;
   char *key = NULL;
   cosrel_interrupt_catch();
-  cosrel_status status = inputs_open(&profiles, &workloads, (uint32_t)n_mixes, o.seed, &in, &error);
+  cosrel_status status = try_output(r.policy, &error);
+  if (status == COSREL_OK) status = inputs_open(&profiles, &workloads, (uint32_t)n_mixes, o.seed, &in, &error);
   if (status == COSREL_OK) {
     json_object_set_new(in.provenance, "options",
                         json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f}", "decisions", (json_int_t)o.decisions, "seed",
