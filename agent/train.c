@@ -349,8 +349,9 @@ static cosrel_status validate(cosrel_trainer *t, const cosrel_agent *agent, cosr
     if (first) *start = (float)values[i];
     if (values[i] < least_share * (double)*start) report->sound = false;
   }
-  report->score_closed = closed / (n / SETTINGS);
-  report->score_open = open / (n - n / SETTINGS);
+  uint32_t n_validated = n / SETTINGS; /* scenes; each is closed once and open otherwise */
+  report->score_closed = closed / n_validated;
+  report->score_open = open / (n - n_validated);
   free(values);
   return status;
 }
