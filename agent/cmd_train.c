@@ -21,7 +21,7 @@
 #include "traces/profile_file.h"
 #include "traces/workload_file.h"
 
-static const uint32_t held_out_mixes = 32; /* of each profile, for validation only */
+static const uint32_t held_out_most = 32; /* random mixes of each profile for validation only, at most */
 
 typedef struct inputs {
   uint32_t n_profiles, n_workloads, n_mixes, n_scenes, n_train, first_validated;
@@ -77,11 +77,12 @@ static cosrel_status add_mixes(inputs *in, uint32_t profile, uint32_t n, uint64_
 
 static cosrel_status inputs_open(const cosrel_strings *profiles, const cosrel_strings *workloads, uint32_t n_mixes,
                                  uint64_t seed, inputs *in, cosrel_error *error) {
+  uint32_t held_out = n_mixes < held_out_most ? n_mixes : held_out_most;
   memset(in, 0, sizeof *in);
   in->profiles = calloc(profiles->n, sizeof *in->profiles);
   in->workloads = calloc(workloads->n, sizeof *in->workloads);
-  in->mixes = calloc((size_t)profiles->n * (n_mixes + held_out_mixes), sizeof *in->mixes);
-  in->scenes = calloc((size_t)profiles->n * (workloads->n + n_mixes + held_out_mixes), sizeof *in->scenes);
+  in->mixes = calloc((size_t)profiles->n * (n_mixes + held_out) + 1, sizeof *in->mixes);
+  in->scenes = calloc((size_t)profiles->n * (workloads->n + n_mixes + held_out), sizeof *in->scenes);
   in->provenance = json_pack("{s:[],s:[]}", "profiles", "workloads");
   if (!in->profiles || !in->workloads || !in->mixes || !in->scenes || !in->provenance)
     return cosrel_fail(error, COSREL_NOMEM, "no memory for the inputs");
@@ -111,7 +112,7 @@ static cosrel_status inputs_open(const cosrel_strings *profiles, const cosrel_st
       status = add_scene(in, &in->profiles[p], &in->workloads[w], error);
   in->n_train = in->n_scenes;
   for (uint32_t p = 0; p < in->n_profiles && status == COSREL_OK; p++)
-    status = add_mixes(in, p, held_out_mixes, cosrel_rng_key(cosrel_rng_key(seed, 0x686c64u), p), error);
+    status = add_mixes(in, p, held_out, cosrel_rng_key(cosrel_rng_key(seed, 0x686c64u), p), error);
   return status;
 }
 
