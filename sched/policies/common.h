@@ -106,6 +106,23 @@ static inline cosrel_candidate cosrel_heads_run(const cosrel_heads *heads, uint3
 typedef double (*cosrel_placing)(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h,
                                  uint32_t p, double finish);
 
+/* Placing rules that several policies share. Most utility per ns (srpt); a little for requests worth nothing, so that the
+ * shortest of them goes first. */
+static inline double cosrel_utility_rate(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads,
+                                         uint32_t h, uint32_t p, double finish) {
+  (void)p;
+  const cosrel_request *request = cosrel_state_request(c, state, heads->slot[h]);
+  double age = (double)(state->now - request->arrival);
+  return (cosrel_utility((age + finish) / c->streams[heads->stream[h]].isolated_ns) + 1e-3) / finish;
+}
+
+/* Most gain of the sum of log rates per ns (pf). */
+static inline double cosrel_log_rate_gain(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads,
+                                          uint32_t h, uint32_t p, double finish) {
+  (void)c, (void)p;
+  return -(cosrel_recent_rate(state, heads->stream[h]) + 1e-3) * finish;
+}
+
 /* List scheduling with waiting. Each head looks at the processor that would end it first, busy ones being free later;
  * the head of most value takes its processor. If that one is free the head starts now; otherwise the head waits for it,
  * which makes the processor free later still for the others, and the next head is placed. WAIT when all wait. Waiting

@@ -11,20 +11,6 @@
 
 #define TOLL 0.33 /* 0 is srpt; 1 is as good where processors differ much, worse where they do not */
 
-static double utility_rate(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h,
-                           uint32_t p, double finish) {
-  (void)p;
-  const cosrel_request *request = cosrel_state_request(c, state, heads->slot[h]);
-  double age = (double)(state->now - request->arrival);
-  return (cosrel_utility((age + finish) / c->streams[heads->stream[h]].isolated_ns) + 1e-3) / finish;
-}
-
-static double log_rate_gain(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h,
-                            uint32_t p, double finish) {
-  (void)c, (void)p;
-  return -(cosrel_recent_rate(state, heads->stream[h]) + 1e-3) * finish;
-}
-
 static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_state *state) {
   (void)self;
   cosrel_heads heads;
@@ -38,8 +24,8 @@ static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_st
       toll[h][p] =
           heads.rest[h][p] < INFINITY ? TOLL * c->n_processors * (c->price[p] * heads.rest[h][p] - cheapest) : 0;
   }
-  if (cosrel_case_is_closed(c)) return cosrel_heads_place(c, state, &heads, log_rate_gain, toll);
-  return cosrel_heads_place(c, state, &heads, utility_rate, toll);
+  if (cosrel_case_is_closed(c)) return cosrel_heads_place(c, state, &heads, cosrel_log_rate_gain, toll);
+  return cosrel_heads_place(c, state, &heads, cosrel_utility_rate, toll);
 }
 
 const cosrel_policy_ops cosrel_policy_lp_price = {

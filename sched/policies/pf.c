@@ -6,17 +6,11 @@
  * like `eft`, runs to the end. */
 #include "sched/policies/common.h"
 
-static double log_rate_gain(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h,
-                            uint32_t p, double finish) {
-  (void)c, (void)p;
-  return -(cosrel_recent_rate(state, heads->stream[h]) + 1e-3) * finish;
-}
-
 static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_state *state) {
   (void)self;
   cosrel_heads heads;
   cosrel_heads_read(c, state, &heads);
-  return cosrel_heads_place(c, state, &heads, log_rate_gain, NULL);
+  return cosrel_heads_place(c, state, &heads, cosrel_log_rate_gain, NULL);
 }
 
 const cosrel_policy_ops cosrel_policy_pf = {

@@ -6,20 +6,11 @@
  * like `eft`, runs to the end. */
 #include "sched/policies/common.h"
 
-static double utility_rate(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h,
-                           uint32_t p, double finish) {
-  (void)p;
-  const cosrel_request *request = cosrel_state_request(c, state, heads->slot[h]);
-  double age = (double)(state->now - request->arrival);
-  /* A little for those worth nothing, so that the shortest of them goes first. */
-  return (cosrel_utility((age + finish) / c->streams[heads->stream[h]].isolated_ns) + 1e-3) / finish;
-}
-
 static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_state *state) {
   (void)self;
   cosrel_heads heads;
   cosrel_heads_read(c, state, &heads);
-  return cosrel_heads_place(c, state, &heads, utility_rate, NULL);
+  return cosrel_heads_place(c, state, &heads, cosrel_utility_rate, NULL);
 }
 
 const cosrel_policy_ops cosrel_policy_srpt = {
