@@ -25,18 +25,22 @@ endif
 # Optional parts, looked for once. clang needs libomp-dev for OpenMP; without it everything runs on one thread.
 ifeq ($(filter help deps clean,$(MAKECMDGOALS)),)
 OPENMP := $(shell echo 'int main(void) { return 0; }' | $(CC) -fopenmp -xc - -o /dev/null 2>/dev/null && echo -fopenmp)
+XNNPACK := $(shell echo 'int xnn_initialize(const void *); int main(void) { return xnn_initialize(0); }' | \
+             $(CC) -xc - -lXNNPACK -lpthreadpool -o /dev/null 2>/dev/null && echo yes)
 endif
 
 # -ffp-contract=off: gcc and clang compute the same figures, with and without FMA instructions.
 WARN       := -Wall -Wextra -Wpedantic -Werror $(if $(OPENMP),,-Wno-unknown-pragmas)
 ALL_CFLAGS  = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(if $(MARCH),-march=$(MARCH)) -ffp-contract=off -fPIC \
-              $(OPENMP) $(SANITIZE) -I. -I$(BUILD) $(CFLAGS)
+              $(OPENMP) $(if $(XNNPACK),-DCOSREL_XNNPACK) $(SANITIZE) -I. -I$(BUILD) $(CFLAGS)
 # GSL uses OpenBLAS for its matrix products: gslcblas is many times slower.
-LIBS       := -ljansson -lglpk -lgsl -lopenblas -lm
+LIBS       := -ljansson -lglpk -lgsl -lopenblas -lprotobuf-c $(if $(XNNPACK),-lXNNPACK -lpthreadpool) -lpthread -lm
 LINK        = $(CC) $(OPENMP) $(SANITIZE) $(CFLAGS) $(LDFLAGS)
 
 # Every .c file is found by its place. Files cmd_*.c are commands: they belong to the program, not to the library.
 SOURCES  := $(wildcard sched/*.c sched/policies/*.c agent/*.c backends/*.c backends/*/*.c traces/*.c)
+# Parts whose library is not here are left out.
+SOURCES  := $(filter-out $(if $(XNNPACK),,backends/xnnpack/%),$(SOURCES))
 LIB_SRC  := $(filter-out $(foreach f,$(SOURCES),$(if $(filter cmd_%,$(notdir $(f))),$(f))),$(SOURCES))
 CMD_SRC  := $(filter-out $(LIB_SRC),$(SOURCES)) $(wildcard experiments/cmd_*.c) experiments/main.c
 TOOL_SRC := $(wildcard traces/tools/*.c)
@@ -47,7 +51,10 @@ FUZZ_SRC := $(wildcard tests/fuzz_*.c)
 HEADERS  := $(wildcard sched/*.h agent/*.h backends/*.h backends/*/*.h traces/*.h)
 
 comma := ,
-LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
+# C code that protoc-c makes of the ONNX project's own definition of its files.
+ONNX_PROTO ?= /usr/include/onnx/onnx.proto
+ONNX_PB := $(BUILD)/backends/onnx/onnx.pb-c
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(ONNX_PB).o
 CMD_OBJ := $(CMD_SRC:%.c=$(BUILD)/%.o)
 AID_OBJ := $(AID_SRC:%.c=$(BUILD)/%.o)
 STATIC  := $(BUILD)/libcosrel.a
@@ -59,7 +66,7 @@ FUZZERS := $(FUZZ_SRC:%.c=$(BUILD)/%)
 TOOLS   := $(TOOL_SRC:%.c=$(BUILD)/%)
 
 all: $(STATIC) $(SHARED) $(BUILD)/cosrel $(TOOLS)
-	@echo "built $(BUILD)/cosrel ($(CC), $(if $(OPENMP),with,without) OpenMP$(if $(MARCH),$(comma) -march=$(MARCH)))"
+	@echo "built $(BUILD)/cosrel ($(CC), $(if $(OPENMP),with,without) OpenMP, $(if $(XNNPACK),with,without) XNNPACK$(if $(MARCH),$(comma) -march=$(MARCH)))"
 
 help:
 	@echo 'make            the library and build/cosrel'
@@ -85,6 +92,13 @@ $(BUILD)/flags: always
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(ONNX_PB).c $(ONNX_PB).h &: $(ONNX_PROTO)
+	@mkdir -p $(@D)
+	protoc-c --proto_path=$(dir $<) --c_out=$(@D) $(notdir $<)
+$(ONNX_PB).o: $(ONNX_PB).c $(BUILD)/flags
+	$(CC) $(ALL_CFLAGS) -w -c $< -o $@
+$(patsubst %.c,$(BUILD)/%.o,$(wildcard backends/onnx/*.c)): | $(ONNX_PB).h
 
 # Archives are made anew: an object whose source is gone must not stay.
 $(STATIC): $(LIB_OBJ)
@@ -116,7 +130,9 @@ $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(STATIC)
 
 # ---- running ---------------------------------------------------------------------------------------------------------
 
-PACKAGES := gcc libc6-dev libjansson-dev libgsl-dev libglpk-dev libopenblas-dev libcmocka-dev $(EXTRA_PACKAGES)
+PACKAGES := gcc libc6-dev libjansson-dev libgsl-dev libglpk-dev libopenblas-dev libcmocka-dev \
+            libprotobuf-c-dev protobuf-c-compiler libonnx-dev libonnx-testdata libxnnpack-dev libpthreadpool-dev \
+            $(EXTRA_PACKAGES)
 
 # Asks dpkg only; the network is used when something is missing.
 deps:
@@ -166,9 +182,9 @@ lint-format:
 	@clang-format --dry-run -Werror $(LINT_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h)
 format:
 	clang-format -i $(LINT_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h)
-lint-tidy:
+lint-tidy: $(ONNX_PB).h
 	@printf '%s\n' $(LINT_SRC) | xargs -P $$(nproc) -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 \
-	  -D_POSIX_C_SOURCE=200809L -I. -fopenmp 2>/dev/null' lint
+	  -D_POSIX_C_SOURCE=200809L -DCOSREL_XNNPACK -I. -I$(BUILD) -fopenmp 2>/dev/null' lint
 # Suppressed: what cppcheck sees only because it does not know that there is at least one candidate (log), that the
 # position of a file opened for appending is asked for next, and that an index runs downwards.
 lint-cppcheck:

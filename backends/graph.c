@@ -24,12 +24,6 @@ static uint64_t times(uint64_t a, uint64_t b) {
   return a * b;
 }
 
-uint64_t cosrel_shape_elements(const cosrel_shape *shape) {
-  uint64_t elements = 1;
-  for (uint32_t i = 0; i < shape->rank; i++) elements = times(elements, shape->dims[i]);
-  return elements;
-}
-
 void cosrel_graph_init(cosrel_graph *graph, const char *name) {
   *graph = (cosrel_graph){0};
   size_t length = strlen(name);
@@ -222,12 +216,14 @@ static const char *infer_transpose(cosrel_node *node, const cosrel_shape *in) {
 
 static const char *infer(cosrel_node *node, const cosrel_shape *in, uint32_t n) {
   bool two = node->op == COSREL_OP_ADD || node->op == COSREL_OP_MUL || node->op == COSREL_OP_MATMUL;
-  if (node->op == COSREL_OP_INPUT ? n != 0 : node->op == COSREL_OP_CONCAT ? n == 0 : n != (two ? 2 : 1)) {
+  bool many = node->op == COSREL_OP_CONCAT || node->op == COSREL_OP_OTHER;
+  if (node->op == COSREL_OP_INPUT ? n != 0 : many ? n == 0 : n != (two ? 2 : 1)) {
     return "expected another number of inputs";
   }
   cosrel_shape given = node->shape;
   switch (node->op) {
-    case COSREL_OP_INPUT: return NULL;
+    case COSREL_OP_INPUT:
+    case COSREL_OP_OTHER: return NULL;
     case COSREL_OP_CONV: return infer_conv(node, in);
     case COSREL_OP_DENSE: return infer_dense(node, in);
     case COSREL_OP_MATMUL: return infer_matmul(node, in);

@@ -12,10 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backends/tensor.h"
 #include "sched/model.h"
 #include "sched/status.h"
 
-#define COSREL_RANK_MAX 6
 #define COSREL_NODES_MAX 16384
 
 /* The second word is for messages. */
@@ -42,7 +42,8 @@
   X(FLATTEN, "flatten")                 /* to [1, elements] */                                             \
   X(TRANSPOSE, "transpose")             /* swaps axes: output axis i is input axis permutation[i] */       \
   X(CHANNEL_SHUFFLE, "channel_shuffle") /* `groups` */                                                     \
-  X(IDENTITY, "identity")               /* also dropout, which inference leaves out */
+  X(IDENTITY, "identity")               /* also dropout, which inference leaves out */                     \
+  X(OTHER, "other")                     /* anything else that model files hold; `shape` is given */
 
 typedef enum cosrel_op {
 #define X(name, text) COSREL_OP_##name,
@@ -62,11 +63,6 @@ typedef enum cosrel_activation {
   COSREL_HARD_SWISH,
   COSREL_GELU,
 } cosrel_activation;
-
-typedef struct cosrel_shape {
-  uint32_t rank;
-  uint32_t dims[COSREL_RANK_MAX]; /* each at least 1 */
-} cosrel_shape;
 
 /* The sliding window of a convolution or a pool, vertical before horizontal. */
 typedef struct cosrel_window {
@@ -119,8 +115,6 @@ int32_t cosrel_graph_fail(cosrel_graph *graph, cosrel_status status, const char 
 /* Appends a copy of `spec`, infers its shape and counts its parameters and MACs. Returns its index, or -1. */
 int32_t cosrel_graph_add(cosrel_graph *graph, const cosrel_node *spec, const int32_t *inputs, uint32_t n_inputs);
 
-/* 1 for the empty shape. */
-uint64_t cosrel_shape_elements(const cosrel_shape *shape);
 const char *cosrel_op_name(cosrel_op op);
 
 /* ---- Short forms, all in terms of cosrel_graph_add. Names are copied; at most COSREL_NAME_MAX - 1 bytes. ---- */

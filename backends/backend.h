@@ -1,0 +1,100 @@
+/* A backend: the code that drives processors of one kind. One vtable, one conformance test over every backend.
+ *
+ *   open -> prepare (each model) -> { write* submit wait read* }* -> release -> close
+ *
+ * An instance drives one processor. All slots but `cancel` and `telemetry` are called by one thread at a time: the
+ * processor's worker (prepare and release: by whoever set the run up, before or after it). Slots that are NULL where
+ * "optional" is said have the default that is said. Nothing but open and prepare may allocate.
+ *
+ * Failure: a slot returns COSREL_OK or the reason. After a failure of submit, wait, read or write the arena's tensors
+ * that the segment was to write are undefined, all others are whole; the backend has stopped using the arena; buffers
+ * stay owned by their owner. COSREL_INTERRUPTED: cancelled or over its time; the instance stays usable. COSREL_IO: the
+ * device is lost; only release and close may follow. wait must return within its budget plus one second. */
+#ifndef COSREL_BACKENDS_BACKEND_H
+#define COSREL_BACKENDS_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backends/network.h"
+#include "sched/clock.h"
+#include "sched/profile.h"
+
+#define COSREL_CORES_MAX 256
+
+/* What the command line or a profile says of one processor: "cpu0=xnnpack:cores=0" (see cosrel_backend_spec_parse). */
+typedef struct cosrel_backend_spec {
+  char processor[16];           /* its name in profiles and reports */
+  char backend[16];             /* reference, xnnpack, opencl, armnn */
+  char device[COSREL_NAME_MAX]; /* backend's own choice, e.g. an OpenCL platform; empty: its default */
+  uint32_t threads;             /* 0: one per core */
+  uint32_t n_cores;             /* 0: any core */
+  uint16_t cores[COSREL_CORES_MAX];
+} cosrel_backend_spec;
+
+typedef struct cosrel_backend cosrel_backend;   /* an open instance; each backend embeds it first */
+typedef struct cosrel_prepared cosrel_prepared; /* a model made ready on an instance */
+typedef struct cosrel_buffer cosrel_buffer;     /* an arena of one request on an instance */
+
+typedef struct cosrel_telemetry {
+  double energy_mj;      /* since open; negative: unknown */
+  double temperature_c;  /* NaN: unknown */
+  double frequency_mhz;  /* 0: unknown */
+  cosrel_time device_ns; /* time of the last segment by the device's own clock; -1: unknown */
+} cosrel_telemetry;
+
+typedef struct cosrel_backend_ops {
+  size_t struct_size;
+  const char *name;
+
+  /* Required. Makes an instance for one processor; fails with COSREL_UNSUPPORTED where there is no such device. */
+  cosrel_status (*open)(const cosrel_backend_spec *spec, cosrel_backend **out, cosrel_error *error);
+  void (*close)(cosrel_backend *backend);
+
+  /* Required. Whether it computes the unit itself in `precision`; the runtime offers no other one to it. */
+  bool (*supports)(const cosrel_backend *backend, const cosrel_network *network, uint32_t unit,
+                   cosrel_precision precision);
+
+  /* Required. Packs weights, compiles kernels. The network is borrowed until release. */
+  cosrel_status (*prepare)(cosrel_backend *backend, const cosrel_network *network, cosrel_prepared **out,
+                           cosrel_error *error);
+  void (*release)(cosrel_backend *backend, cosrel_prepared *prepared);
+
+  /* Optional, all four or none. Default: the processor works in host memory, the runtime's arena is used as it is, and
+   * tensors pass between such processors without a copy. With them: buffer_create makes the device's own arena, and
+   * read and write copy the tensor at `offset` (bytes, as in the host arena) from and to host memory. */
+  cosrel_status (*buffer_create)(cosrel_backend *backend, size_t bytes, cosrel_buffer **out, cosrel_error *error);
+  void (*buffer_destroy)(cosrel_backend *backend, cosrel_buffer *buffer);
+  cosrel_status (*write)(cosrel_backend *backend, cosrel_buffer *buffer, size_t offset, const void *host, size_t bytes);
+  cosrel_status (*read)(cosrel_backend *backend, const cosrel_buffer *buffer, size_t offset, void *host, size_t bytes);
+
+  /* Required. Starts units [begin, end) on an arena: `arena` in host memory, or `buffer` of this instance. */
+  cosrel_status (*submit)(cosrel_backend *backend, cosrel_prepared *prepared, void *arena, cosrel_buffer *buffer,
+                          uint32_t begin, uint32_t end);
+  /* Required. Waits until what was submitted is done, at most `budget` ns, then COSREL_INTERRUPTED. A backend that
+   * computes inside submit returns at once. */
+  cosrel_status (*wait)(cosrel_backend *backend, cosrel_time budget);
+
+  /* Optional; from any thread. Asks a running segment to end early: wait then returns COSREL_INTERRUPTED. Default: it
+   * runs to its end. */
+  void (*cancel)(cosrel_backend *backend);
+  /* Optional; from any thread. Default: everything unknown. */
+  void (*telemetry)(cosrel_backend *backend, cosrel_telemetry *out);
+} cosrel_backend_ops;
+
+struct cosrel_backend {
+  const cosrel_backend_ops *ops;
+};
+
+/* NULL-terminated list of those built in, best first: xnnpack (where the library is), reference. */
+const cosrel_backend_ops *const *cosrel_backend_table(void);
+const cosrel_backend_ops *cosrel_backend_find(const char *name);
+
+/* "NAME=BACKEND[:cores=0-3+6][:threads=N][:device=TEXT]". The line of a failure names the bad part. */
+cosrel_status cosrel_backend_spec_parse(const char *text, cosrel_backend_spec *out, cosrel_error *error);
+/* Writes the same form, at most n bytes with NUL; profiles keep it, so that `run --profile` opens the same processors.
+ */
+void cosrel_backend_spec_format(const cosrel_backend_spec *spec, char *text, size_t n);
+
+#endif
