@@ -1,4 +1,5 @@
 /* Comparisons: the same figures for any number of threads, pairs that are pairs, and conclusions worked out by hand. */
+#include <glob.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include "experiments/comparison.h"
 #include "experiments/result_json.h"
 #include "tests/fixtures.h"
+#include "traces/workload_file.h"
 
 enum { N_CASES = 3, N_SEEDS = 3, N_POLICIES = 2 };
 
@@ -256,6 +258,34 @@ static void test_all_means_common_processors(void **state) {
   fixture_end(&three);
 }
 
+/* How many of the mixes that match have a stream of this model. */
+static size_t mixes_with(const char *pattern, const char *model, size_t *all) {
+  static cosrel_workload workload;
+  cosrel_error error = {""};
+  size_t with = 0;
+  glob_t found;
+  assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+  for (size_t i = 0; i < found.gl_pathc; i++) {
+    if (cosrel_workload_read(found.gl_pathv[i], &workload, &error) != COSREL_OK) fail_msg("%s", error.text);
+    bool named = false;
+    for (uint32_t s = 0; s < workload.n_streams; s++) named = named || strcmp(workload.streams[s].model, model) == 0;
+    with += named;
+    cosrel_workload_clear(&workload);
+  }
+  *all = found.gl_pathc;
+  globfree(&found);
+  return with;
+}
+
+/* googlenet is the model that training never sees, and on which policies are tested. */
+static void test_held_out_model(void **state) {
+  (void)state;
+  size_t train, test;
+  assert_int_equal(mixes_with("experiments/workloads/train/*.json", "googlenet", &train), 0);
+  assert_true(mixes_with("experiments/workloads/test/*.json", "googlenet", &test) >= 4);
+  assert_true(train >= 10 && test >= 10);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_threads_change_nothing),
@@ -264,6 +294,7 @@ int main(void) {
       cmocka_unit_test(test_conclusions_by_hand),
       cmocka_unit_test(test_words),
       cmocka_unit_test(test_all_means_common_processors),
+      cmocka_unit_test(test_held_out_model),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
