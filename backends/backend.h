@@ -2,9 +2,11 @@
  *
  *   open -> prepare (each model) -> { write* submit wait read* }* -> release -> close
  *
- * An instance drives one processor. All slots but `cancel` and `telemetry` are called by one thread at a time: the
- * processor's worker (prepare and release: by whoever set the run up, before or after it). Slots that are NULL where
- * "optional" is said have the default that is said. Nothing but open and prepare may allocate.
+ * An instance drives one processor. submit and wait are called by one thread at a time: the processor's worker (prepare
+ * and release: by whoever set the run up, before or after it). read and write are called by one thread at a time too,
+ * but that may be another processor's worker while a segment runs here: it fetches a tensor that this segment does not
+ * write. Slots that are NULL where "optional" is said have the default that is said. Nothing but open, prepare and
+ * buffer_create may allocate.
  *
  * Failure: a slot returns COSREL_OK or the reason. After a failure of submit, wait, read or write the arena's tensors
  * that the segment was to write are undefined, all others are whole; the backend has stopped using the arena; buffers
