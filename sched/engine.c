@@ -64,17 +64,23 @@ cosrel_status cosrel_engine_step(cosrel_engine *engine, cosrel_step *step) {
       *step = COSREL_STEP_DONE;
       return state->n_live == 0 ? COSREL_OK : COSREL_INTERNAL;
     }
-    cosrel_time until =
+    cosrel_time arrival =
         state->next_stream == COSREL_NONE ? COSREL_TIME_NEVER : state->streams[state->next_stream].next_arrival;
-    cosrel_time now;
+    cosrel_time until = arrival < state->next_check ? arrival : state->next_check, now;
     int32_t processor;
     cosrel_status status = engine->driver.ops->wait(engine->driver.self, c, state, until, &now, &processor);
     if (status != COSREL_OK) return status;
-    cosrel_state_advance(c, state, now);
-    if (processor != COSREL_NONE)
-      on_finish(engine, (uint32_t)processor);
-    else
-      on_arrival(engine);
+    if (processor == COSREL_NONE && now < arrival) {
+      bool changed = cosrel_state_throttle(c, state, now);
+      TELL(engine, thermal, changed);
+      if (!changed) continue; /* nothing that a policy could react to */
+    } else {
+      cosrel_state_advance(c, state, now);
+      if (processor != COSREL_NONE)
+        on_finish(engine, (uint32_t)processor);
+      else
+        on_arrival(engine);
+    }
     cosrel_outcome dropped;
     while (cosrel_state_expire(c, state, &dropped)) tell_end(engine, &dropped);
     engine->waiting = false;

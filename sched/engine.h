@@ -40,6 +40,8 @@ typedef struct cosrel_sink {
   void (*decision)(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *choice);
   void (*segment)(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_segment *segment);
   void (*outcome)(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_outcome *outcome);
+  /* The governor has looked at the temperature; `changed`: the caps are new. */
+  void (*thermal)(void *self, const cosrel_case *c, const cosrel_state *state, bool changed);
   struct cosrel_sink *next;
 } cosrel_sink;
 

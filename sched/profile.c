@@ -16,6 +16,10 @@ static const cosrel_range range_speed = {0.0, 1.0, true};
 static const cosrel_range range_mhz = {0.0, 1e6, true};
 static const cosrel_range range_w = {0.0, 1e4, false};
 static const cosrel_range range_kappa = {0.0, 100.0, false};
+static const cosrel_range range_c = {-100.0, 200.0, false};
+static const cosrel_range range_k_per_w = {0.0, 1e3, true};
+static const cosrel_range range_time_constant_s = {0.0, 1e6, true};
+static const cosrel_range range_check_ms = {1.0, 1e6, false};
 
 static const char *const precision_names[COSREL_PRECISION_COUNT] = {
 #define X(name, text, bytes) [COSREL_##name] = text,
@@ -165,6 +169,40 @@ static cosrel_status check_pair(const cosrel_profile *profile, uint32_t p, uint3
   return cosrel_check_number(kappa, range_kappa, error, where, "contention.kappa.%s.%s", from, to);
 }
 
+static cosrel_status check_throttle(const cosrel_profile *profile, uint32_t i, const char *where, cosrel_error *error) {
+  const cosrel_throttle *step = &profile->thermal.steps[i], *before = i > 0 ? step - 1 : NULL;
+  cosrel_range above = range_c, below = {before != NULL ? before->below_c : range_c.low, step->above_c, before != NULL};
+  if (before != NULL) above = (cosrel_range){before->above_c, range_c.high, true};
+  COSREL_TRY(cosrel_check_number(step->above_c, above, error, where, "thermal.steps[%u].above_c", i));
+  COSREL_TRY(cosrel_check_number(step->below_c, below, error, where, "thermal.steps[%u].below_c", i));
+  for (uint32_t p = 0; p < profile->n_processors; p++) {
+    uint32_t least = before != NULL ? before->cap[p] : 0, points = profile->processors[p].n_points;
+    if (step->cap[p] < least || step->cap[p] >= points) {
+      return cosrel_fail(error, COSREL_FORMAT, "%s: thermal.steps[%u].caps.%s: expected %u to %u, got %u", where, i,
+                         profile->processors[p].name, least, points - 1, step->cap[p]);
+    }
+  }
+  char place[64];
+  snprintf(place, sizeof place, "thermal.steps[%u]", i);
+  return check_origin(profile, step->origin, where, place, error);
+}
+
+static cosrel_status check_thermal(const cosrel_profile *profile, const char *where, cosrel_error *error) {
+  const cosrel_thermal *thermal = &profile->thermal;
+  COSREL_TRY(check_count(thermal->n_steps, 0, COSREL_THROTTLES_MAX, where, "thermal.steps", error));
+  if (thermal->n_steps == 0) return COSREL_OK;
+  COSREL_TRY(cosrel_check_number(thermal->ambient_c, range_c, error, where, "thermal.ambient_c"));
+  COSREL_TRY(cosrel_check_number(thermal->start_c, range_c, error, where, "thermal.start_c"));
+  COSREL_TRY(
+      cosrel_check_number(thermal->resistance_k_per_w, range_k_per_w, error, where, "thermal.resistance_k_per_w"));
+  COSREL_TRY(
+      cosrel_check_number(thermal->time_constant_s, range_time_constant_s, error, where, "thermal.time_constant_s"));
+  COSREL_TRY(cosrel_check_number(thermal->check_ms, range_check_ms, error, where, "thermal.check_ms"));
+  COSREL_TRY(check_origin(profile, thermal->origin, where, "thermal", error));
+  for (uint32_t i = 0; i < thermal->n_steps; i++) COSREL_TRY(check_throttle(profile, i, where, error));
+  return COSREL_OK;
+}
+
 static cosrel_status check_cost(const cosrel_profile *profile, uint32_t m, uint32_t u, uint32_t p,
                                 cosrel_precision precision, const char *where, cosrel_error *error) {
   const cosrel_cost *cost = cosrel_profile_cost(profile, m, u, p, precision);
@@ -246,6 +284,7 @@ cosrel_status cosrel_profile_check(const cosrel_profile *profile, const char *wh
   COSREL_TRY(check_origin(profile, profile->kappa_origin, where, "contention", error));
   COSREL_TRY(cosrel_check_number(profile->base_w, range_w, error, where, "base.power_w"));
   COSREL_TRY(check_origin(profile, profile->base_origin, where, "base", error));
+  COSREL_TRY(check_thermal(profile, where, error));
   COSREL_TRY(check_count(profile->n_models, 1, COSREL_MODELS_MAX, where, "models", error));
   for (uint32_t m = 0; m < profile->n_models; m++) COSREL_TRY(check_model(profile, m, where, error));
   return COSREL_OK;

@@ -12,6 +12,7 @@
 #define COSREL_PROCESSORS_MAX 8
 #define COSREL_POINTS_MAX 16
 #define COSREL_MODELS_MAX 64
+#define COSREL_THROTTLES_MAX 16
 #define COSREL_SOURCES_MAX 256
 #define COSREL_SOURCE_MAX 400 /* bytes of a source line, NUL included */
 
@@ -49,7 +50,7 @@ typedef struct cosrel_cost {
 
 typedef struct cosrel_point {
   double frequency_mhz;
-  double speed;  /* relative to the top point, (0, 1]; divides every mean_ns */
+  double speed;  /* progress relative to the top point, (0, 1]; a whole segment is slowed, launch and transfers too */
   double busy_w; /* while a segment runs */
   double idle_w;
 } cosrel_point;
@@ -70,6 +71,25 @@ typedef struct cosrel_link {
   cosrel_origin origin;
 } cosrel_link;
 
+/* A throttling step: in force from above_c on, until the device has cooled below below_c. */
+typedef struct cosrel_throttle {
+  double above_c, below_c; /* below_c <= above_c; both rise from step to step */
+  uint8_t
+      cap[COSREL_PROCESSORS_MAX]; /* fastest operating point allowed, [n_processors]; never falls from step to step */
+  cosrel_origin origin;
+} cosrel_throttle;
+
+/* One temperature per device; sched/thermal.h has the equation. n_steps 0: the device is never throttled. */
+typedef struct cosrel_thermal {
+  double ambient_c, start_c; /* start_c: when a run begins */
+  double resistance_k_per_w; /* steady rise over ambient per watt drawn */
+  double time_constant_s;
+  double check_ms; /* the governor looks at the temperature this often */
+  cosrel_origin origin;
+  uint32_t n_steps;
+  cosrel_throttle steps[COSREL_THROTTLES_MAX];
+} cosrel_thermal;
+
 typedef struct cosrel_profile_model {
   cosrel_model model;
   cosrel_cost *costs; /* [n_units][n_processors][COSREL_PRECISION_COUNT], owned; see cosrel_profile_cost */
@@ -87,6 +107,7 @@ typedef struct cosrel_profile {
   cosrel_origin kappa_origin;
   double base_w; /* drawn always, by no processor in particular */
   cosrel_origin base_origin;
+  cosrel_thermal thermal;
   cosrel_profile_model *models;       /* [n_models], owned */
   char (*sources)[COSREL_SOURCE_MAX]; /* [n_sources], owned */
 } cosrel_profile;

@@ -1,9 +1,9 @@
 /* How a run unfolds: arrivals, segments, contention, energy. Pure functions over the flat state.
  *
- * Processor p running segment i progresses at rate 1 / (1 + sum over running q != p of kappa[p][q] beta_i beta_j), with
- * beta the memory-bound share of a segment. Whenever the set of running segments changes, all rates are renewed, so a
- * long segment feels each neighbour only while it is there. Power is piecewise constant between such changes; energy is
- * its integral. */
+ * Processor p running segment i progresses at rate speed / (1 + sum over running q != p of kappa[p][q] beta_i beta_j),
+ * with beta the memory-bound share of a segment. Whenever the set of running segments changes, all rates are renewed,
+ * so a long segment feels each neighbour only while it is there. Power is piecewise constant between such changes;
+ * energy is its integral. */
 #include "sched/state.h"
 
 #include <math.h>
@@ -11,6 +11,7 @@
 
 #include "sched/arrivals.h"
 #include "sched/rng.h"
+#include "sched/thermal.h"
 
 static bool bit(const uint64_t *set, uint32_t i) { return set[i >> 6] >> (i & 63) & 1; }
 
@@ -79,15 +80,16 @@ static void renew_rates(const cosrel_case *c, cosrel_state *state) {
   for (uint32_t p = 0; p < c->n_processors; p++) {
     cosrel_running *run = &state->running[p];
     if (run->slot == COSREL_NONE) {
-      power += c->idle_w[p];
+      power += cosrel_state_point(c, state, p, 0)->idle_w;
       continue;
     }
     double slow = 0;
     for (uint32_t q = 0; q < c->n_processors; q++)
       if (q != p && state->running[q].slot != COSREL_NONE) slow += c->kappa[p][q] * state->running[q].beta;
-    run->rate = 1.0 / (1.0 + slow * run->beta);
-    run->finish = state->now + (cosrel_time)ceil(run->left * (1.0 + slow * run->beta));
-    power += c->busy_w[p];
+    const cosrel_point *point = cosrel_state_point(c, state, p, run->point);
+    run->rate = point->speed / (1.0 + slow * run->beta);
+    run->finish = state->now + (cosrel_time)ceil(run->left * (1.0 + slow * run->beta) / point->speed);
+    power += point->busy_w;
   }
   state->power_w = power;
 }
@@ -115,10 +117,12 @@ void cosrel_state_init(const cosrel_case *c, cosrel_state *state, uint64_t seed,
     state->streams[s].next_arrival = COSREL_TIME_NEVER;
   }
   for (uint32_t s = 0; s < c->n_streams; s++) schedule_arrival(c, state, s);
+  cosrel_thermal_begin(c, state);
   renew_rates(c, state);
 }
 
-cosrel_work cosrel_state_work(const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *candidate) {
+/* The parts at rate 1. */
+static cosrel_work work_of(const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *candidate) {
   const cosrel_request *request = cosrel_state_request(c, state, candidate->slot);
   const cosrel_stream_case *sc = &c->streams[request->stream];
   uint32_t p = candidate->processor, begin = candidate->begin, end = candidate->end;
@@ -140,6 +144,15 @@ cosrel_work cosrel_state_work(const cosrel_case *c, const cosrel_state *state, c
   return work;
 }
 
+cosrel_work cosrel_state_work(const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *candidate) {
+  cosrel_work work = work_of(c, state, candidate);
+  double speed = cosrel_state_point(c, state, candidate->processor, candidate->point)->speed;
+  work.launch /= speed;
+  work.transfer /= speed;
+  work.compute /= speed;
+  return work;
+}
+
 bool cosrel_state_event_pending(const cosrel_state *state) {
   if (state->next_stream != COSREL_NONE) return true;
   for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++)
@@ -153,9 +166,9 @@ bool cosrel_candidate_legal(const cosrel_case *c, const cosrel_state *state, con
   const cosrel_request *request = cosrel_state_request(c, state, candidate->slot);
   if (!request->live) return false;
   if (candidate->action == COSREL_DROP_REQUEST) return request->n_running == 0;
-  if (candidate->action != COSREL_RUN || candidate->processor >= c->n_processors || candidate->point != 0 ||
-      candidate->batch > 1 || !cosrel_processor_idle(state, candidate->processor) ||
-      state->streams[request->stream].head != candidate->slot)
+  if (candidate->action != COSREL_RUN || candidate->processor >= c->n_processors ||
+      candidate->point >= c->profile->processors[candidate->processor].n_points || candidate->batch > 1 ||
+      !cosrel_processor_idle(state, candidate->processor) || state->streams[request->stream].head != candidate->slot)
     return false;
   for (uint32_t i = 0; i < request->n_ready; i++)
     if (request->ready[i] == candidate->begin)
@@ -214,7 +227,7 @@ uint32_t cosrel_state_candidates(const cosrel_case *c, const cosrel_state *state
 }
 
 void cosrel_state_start(const cosrel_case *c, cosrel_state *state, const cosrel_candidate *candidate, double scale) {
-  cosrel_work work = cosrel_state_work(c, state, candidate);
+  cosrel_work work = work_of(c, state, candidate);
   cosrel_request *request = cosrel_state_request(c, state, candidate->slot);
   const cosrel_stream_case *sc = &c->streams[request->stream];
   uint32_t p = candidate->processor, begin = candidate->begin, end = candidate->end;
@@ -256,7 +269,16 @@ void cosrel_state_advance(const cosrel_case *c, cosrel_state *state, cosrel_time
     run->expected_left -= run->rate * dt;
   }
   state->energy_mj += state->power_w * dt * 1e-6; /* W * ns = nJ */
+  if (state->next_check != COSREL_TIME_NEVER) cosrel_thermal_warm(c, state, to);
   state->now = to;
+}
+
+bool cosrel_state_throttle(const cosrel_case *c, cosrel_state *state, cosrel_time to) {
+  cosrel_thermal_warm(c, state, to);
+  if (!cosrel_thermal_check(c, state)) return false;
+  cosrel_state_advance(c, state, to);
+  renew_rates(c, state);
+  return true;
 }
 
 cosrel_time cosrel_state_next_finish(const cosrel_case *c, const cosrel_state *state, uint32_t *processor) {
@@ -457,6 +479,7 @@ void cosrel_state_forget(const cosrel_case *c, cosrel_state *state) {
     state->streams[s].key = 0;
   }
   state->next_stream = COSREL_NONE;
+  state->next_check = COSREL_TIME_NEVER;
   state->seed = 0;
   for (uint32_t p = 0; p < c->n_processors; p++) {
     cosrel_running *run = &state->running[p];

@@ -20,21 +20,21 @@ typedef enum cosrel_action { COSREL_RUN, COSREL_WAIT, COSREL_DROP_REQUEST } cosr
 typedef struct cosrel_candidate {
   uint8_t action; /* cosrel_action; the fields below are of COSREL_RUN, `slot` of COSREL_DROP_REQUEST too */
   uint8_t processor;
-  uint8_t point; /* operating point, 0 so far */
+  uint8_t point; /* fastest operating point to run at; 0: as fast as the device allows */
   uint8_t batch; /* requests in the segment, 1 so far */
   uint16_t slot, begin, end;
 } cosrel_candidate;
 
-/* What a processor does. slot is COSREL_NONE when idle. Work is in ns at rate 1. */
+/* What a processor does. slot is COSREL_NONE when idle. Work is in ns at rate 1: alone and at the top point. */
 typedef struct cosrel_running {
   int32_t slot;
   uint16_t begin, end;
-  uint8_t point;
+  uint8_t point; /* the candidate's; a cap may make it slower */
   cosrel_time started;
   double work, left;              /* what it really takes; known to the driver only, policies must not read it */
   double expected, expected_left; /* the same from mean costs: what a policy may know */
   double launch, transfer;        /* parts of `work` */
-  double beta, rate;              /* memory-bound share; progress per ns, 1 when alone */
+  double beta, rate;              /* memory-bound share; progress per ns */
   cosrel_time finish;             /* when `left` reaches 0 at this rate; the driver's knowledge too */
 } cosrel_running;
 
@@ -79,6 +79,11 @@ typedef struct cosrel_state {
   cosrel_time next_expiry;  /* no request is due to be dropped before this */
   double power_w;           /* drawn at present */
   double energy_mj;         /* of the device since 0, base power included */
+  double temperature_c;     /* of the device at temperature_at; 0 without a thermal model (sched/thermal.h) */
+  cosrel_time temperature_at;
+  cosrel_time next_check;             /* when the governor looks at it next; NEVER: it does not, and the caps stay */
+  uint8_t throttle;                   /* throttling steps in force */
+  uint8_t cap[COSREL_PROCESSORS_MAX]; /* fastest operating point allowed */
   cosrel_time busy[COSREL_PROCESSORS_MAX], launching[COSREL_PROCESSORS_MAX], transferring[COSREL_PROCESSORS_MAX];
   cosrel_running running[COSREL_PROCESSORS_MAX];
   cosrel_stream_state streams[]; /* [n_streams], then the request slots */
@@ -100,10 +105,10 @@ typedef struct cosrel_segment {
   uint64_t sequence; /* of the request */
   uint16_t begin, end;
   cosrel_time started, ended, launch, transfer;
-  double expected_ns; /* what the mean costs said, nothing else running */
+  double expected_ns; /* what the mean costs said, at the top point, nothing else running */
 } cosrel_segment;
 
-/* Parts of a candidate's expected duration, ns at rate 1. */
+/* Parts of a candidate's expected duration: ns at the point it would run at, nothing else running. */
 typedef struct cosrel_work {
   double launch, transfer, compute, beta;
 } cosrel_work;
@@ -124,14 +129,25 @@ static inline bool cosrel_processor_idle(const cosrel_state *state, uint32_t p) 
   return state->running[p].slot == COSREL_NONE;
 }
 
+/* The operating point that a segment wanting `point` runs at on p now. */
+static inline const cosrel_point *cosrel_state_point(const cosrel_case *c, const cosrel_state *state, uint32_t p,
+                                                     uint8_t point) {
+  return &c->profile->processors[p].points[point > state->cap[p] ? point : state->cap[p]];
+}
+/* The point that p is at: of its segment, or the fastest allowed when idle. */
+static inline const cosrel_point *cosrel_state_point_now(const cosrel_case *c, const cosrel_state *state, uint32_t p) {
+  return cosrel_state_point(c, state, p, cosrel_processor_idle(state, p) ? 0 : state->running[p].point);
+}
+
 /* Fills case->state_size bytes at `state`: time 0, all idle, first arrivals drawn. The block must be 8-byte aligned. */
 void cosrel_state_init(const cosrel_case *c, cosrel_state *state, uint64_t seed, cosrel_time horizon);
 
-/* What a candidate of action COSREL_RUN would take. */
+/* What a candidate of action COSREL_RUN would take at its point as long as the caps stay as they are. */
 cosrel_work cosrel_state_work(const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *candidate);
 
 /* True for exactly the choices that the engine accepts: processor idle, first unit ready, the end within the ready
- * limit and the processor's; the request is its stream's head; COSREL_WAIT when an event is pending;
+ * limit and the processor's; the processor has the operating point (a cap slows the segment, it forbids nothing); the
+ * request is its stream's head; COSREL_WAIT when an event is pending;
  * COSREL_DROP_REQUEST when no segment of the request is running. */
 bool cosrel_candidate_legal(const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *candidate);
 bool cosrel_state_event_pending(const cosrel_state *state);
@@ -143,8 +159,8 @@ bool cosrel_state_choice_due(const cosrel_case *c, const cosrel_state *state);
 uint32_t cosrel_state_ends(const cosrel_case *c, const cosrel_state *state, uint32_t slot, uint32_t ready, uint32_t p,
                            uint16_t ends[3]);
 
-/* Every offered candidate (RUN only) into out[max]; returns how many there are, in a fixed order: stream, ready unit,
- * processor, run length. At most n_streams * READY_MAX * n_processors * 3. */
+/* Every offered candidate (RUN only, at the fastest point allowed) into out[max]; returns how many there are, in a
+ * fixed order: stream, ready unit, processor, run length. At most n_streams * READY_MAX * n_processors * 3. */
 uint32_t cosrel_state_candidates(const cosrel_case *c, const cosrel_state *state, cosrel_candidate *out, uint32_t max);
 
 /* Starts a legal RUN. `scale` multiplies the compute part (1 for the mean; the simulator draws noise here). Rates of
@@ -152,8 +168,14 @@ uint32_t cosrel_state_candidates(const cosrel_case *c, const cosrel_state *state
 void cosrel_state_start(const cosrel_case *c, cosrel_state *state, const cosrel_candidate *candidate, double scale);
 
 /* Moves the clock to `to` >= now: work progresses, energy and busy time add up. No completion may lie before `to`.
- * Processor p running segment i progresses at rate 1 / (1 + sum over running q != p of kappa[p][q] beta_i beta_j). */
+ * Processor p running segment i progresses at rate speed / (1 + sum over running q != p of kappa[p][q] beta_i beta_j),
+ * speed being that of its operating point. */
 void cosrel_state_advance(const cosrel_case *c, cosrel_state *state, cosrel_time to);
+
+/* The governor looks at the temperature at `to` >= now; call when state->next_check is reached. When caps change, the
+ * clock is moved as by cosrel_state_advance, rates and power are renewed, and it returns true; else only the
+ * temperature is new. */
+bool cosrel_state_throttle(const cosrel_case *c, cosrel_state *state, cosrel_time to);
 
 /* The earliest completion under present rates: its time, and the processor (lowest on ties). NEVER when none runs. */
 cosrel_time cosrel_state_next_finish(const cosrel_case *c, const cosrel_state *state, uint32_t *processor);
@@ -174,8 +196,8 @@ bool cosrel_state_expire(const cosrel_case *c, cosrel_state *state, cosrel_outco
 /* Drops the request in `slot` now; none of its segments may be running. */
 void cosrel_state_drop(const cosrel_case *c, cosrel_state *state, uint32_t slot, cosrel_outcome *dropped);
 
-/* Makes a copy fit for planning: what is really left becomes what is expected, future arrivals become unknown (never).
- * After this the copy holds nothing that an online policy may not know. */
+/* Makes a copy fit for planning: what is really left becomes what is expected, future arrivals become unknown (never),
+ * caps stay as they are. After this the copy holds nothing that an online policy may not know. */
 void cosrel_state_forget(const cosrel_case *c, cosrel_state *state);
 
 /* Expected ns until processor p is idle at present rates; 0 when idle. Never below 0. */

@@ -200,7 +200,7 @@ static void test_time_energy_and_requests_are_conserved(void **unused) {
     cosrel_engine engine;
     cosrel_error error = {""};
     ledger l = {0};
-    cosrel_sink sink = {&l, note_arrival, NULL, note_segment, note_outcome, NULL};
+    cosrel_sink sink = {&l, note_arrival, NULL, note_segment, note_outcome, NULL, NULL};
     uint64_t random = key << 32;
     cosrel_policy policy = {key % 3 == 0 ? &first_ops : &any_ops, &random};
     assert_int_equal(cosrel_engine_create(&f.c, cosrel_sim_driver(&sim), &engine, &error), COSREL_OK);

@@ -170,6 +170,9 @@ static void test_profile_values(void **state) {
   assert_int_equal(profile.processors[1].memory_bytes, 268435456);
   assert_true(profile.links[1][0].ns_per_byte == 0.5 && profile.links[0][1].ns_per_byte == 0.25);
   assert_true(profile.kappa[0][1] == 0.2 && profile.kappa[1][0] == 0.35);
+  assert_int_equal(profile.thermal.n_steps, 2);
+  assert_true(profile.thermal.start_c == 30.5 && profile.thermal.steps[1].below_c == 42.5);
+  assert_int_equal(profile.thermal.steps[1].cap[0], 1);
   const cosrel_model *model = &profile.models[0].model;
   assert_int_equal(model->n_units, 3);
   assert_int_equal(model->n_edges, 4);
@@ -321,6 +324,27 @@ static void test_hostile_profiles(void **state) {
       {"\"cpu\": {\"gpu\": 0.2}", "\"cpu\": {}", COSREL_FORMAT, "contention.kappa.cpu.gpu: missing"},
       {"\"cpu\": {\"gpu\": 0.2}", "\"cpu\": {\"gpu\": 0.2, \"cpu\": 1}", COSREL_FORMAT,
        "links and contention: expected 0"},
+      {"\"ambient_c\": 25", "\"ambient_c\": -300", COSREL_FORMAT, "thermal.ambient_c: expected"},
+      {"\"ambient_c\": 25", "\"ambient_k\": 298", COSREL_FORMAT, "thermal.ambient_k: unknown key"},
+      {"\"start_c\": 30.5", "\"start_c\": \"warm\"", COSREL_FORMAT, "thermal.start_c: expected a number, got text"},
+      {"\"resistance_k_per_w\": 8", "\"resistance_k_per_w\": 0", COSREL_FORMAT, "thermal.resistance_k_per_w: expected"},
+      {"\"time_constant_s\": 60, ", "", COSREL_FORMAT, "thermal.time_constant_s: missing"},
+      {"\"check_ms\": 100", "\"check_ms\": 0.001", COSREL_FORMAT, "thermal.check_ms: expected a number >= 1"},
+      {"\"above_c\": 43", "\"above_c\": 41", COSREL_FORMAT, "thermal.steps[1].above_c: expected a number > 41"},
+      {"\"below_c\": 42.5", "\"below_c\": 43.5", COSREL_FORMAT, "thermal.steps[1].below_c: expected a number > 40 and"},
+      {"\"below_c\": 42.5", "\"below_c\": 39", COSREL_FORMAT,
+       "thermal.steps[1].below_c: expected a number > 40, got 39"},
+      {"{\"cpu\": 1, \"gpu\": 0}", "{\"cpu\": 2}", COSREL_FORMAT, "thermal.steps[1].caps.cpu: expected 0 to 1, got 2"},
+      {"{\"cpu\": 1, \"gpu\": 0}", "{\"cpu\": 16}", COSREL_FORMAT,
+       "thermal.steps[1].caps.cpu: expected a whole number"},
+      {"{\"cpu\": 1, \"gpu\": 0}", "{\"npu\": 0}", COSREL_FORMAT, "thermal.steps[1].caps.npu: expected a processor"},
+      {"0, \"gpu\": 0}, \"tag\": \"assumed\", \"source\": 0},\n    {\"above_c\": 43, \"below_c\": 42.5, \"caps\": "
+       "{\"cpu\": 1",
+       "1}, \"tag\": \"assumed\", \"source\": 0},\n    {\"above_c\": 43, \"below_c\": 42.5, \"caps\": {\"cpu\": 0",
+       COSREL_FORMAT, "thermal.steps[1].caps.cpu: expected 1 to 1, got 0"},
+      {"{\"cpu\": 0, \"gpu\": 0}", "{\"cpu\": 2}", COSREL_FORMAT, "thermal.steps[0].caps.cpu: expected 0 to 1, got 2"},
+      {"\"steps\": [\n    {\"above_c\": 41", "\"steps\": [], \"x-s\": [\n    {\"above_c\": 41", COSREL_FORMAT,
+       "thermal.steps: expected at least one step"},
       {"\"name\": \"fork\"", "\"name\": 7", COSREL_FORMAT, "models[0].name: expected text, got a number"},
       {"\"input_elems\": 3072", "\"input_elems\": 0", COSREL_FORMAT, "models[0].input_elems: expected 1 to 2^53"},
       {"\"kind\": \"conv\"", "\"kind\": \"convolution\"", COSREL_FORMAT,

@@ -13,6 +13,7 @@ struct cosrel_perfetto {
   cosrel_event_stream out;
   cosrel_time power_since; /* power over [power_since, now) follows from the energy at both ends */
   double energy_mj;
+  const cosrel_point *points[COSREL_PROCESSORS_MAX]; /* last written, [n_processors] */
 };
 
 /* Nanoseconds as microseconds without rounding. */
@@ -57,6 +58,13 @@ static void put_power(cosrel_perfetto *p, const cosrel_state *state) {
   p->energy_mj = state->energy_mj;
 }
 
+static void put_frequency(cosrel_perfetto *p, const cosrel_case *c, uint32_t q, cosrel_time t,
+                          const cosrel_point *point) {
+  if (point == p->points[q]) return;
+  put_counter(p, PROCESSORS, "frequency", c->profile->processors[q].name, t, "MHz", point->frequency_mhz);
+  p->points[q] = point;
+}
+
 static void put_queue(cosrel_perfetto *p, const cosrel_case *c, const cosrel_state *state, uint32_t stream) {
   put_counter(p, STREAMS, "outstanding", c->workload->streams[stream].name, state->now, "requests",
               state->streams[stream].n_live);
@@ -68,8 +76,10 @@ static void on_arrival(void *self, const cosrel_case *c, const cosrel_state *sta
 }
 
 static void on_decision(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *choice) {
-  (void)c, (void)choice;
   put_power(self, state);
+  if (choice->action == COSREL_RUN)
+    put_frequency(self, c, choice->processor, state->now,
+                  cosrel_state_point(c, state, choice->processor, choice->point));
 }
 
 static void on_segment(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_segment *segment) {
@@ -117,6 +127,13 @@ static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *sta
   }
 }
 
+/* The temperature has a clock of its own: state->now is behind when nothing changed. */
+static void on_thermal(void *self, const cosrel_case *c, const cosrel_state *state, bool changed) {
+  put_counter(self, DEVICE, "temperature", "", state->temperature_at, "C", state->temperature_c);
+  for (uint32_t q = 0; changed && q < c->n_processors; q++)
+    put_frequency(self, c, q, state->temperature_at, cosrel_state_point_now(c, state, q));
+}
+
 cosrel_status cosrel_perfetto_begin(const char *path, const cosrel_case *c, cosrel_perfetto **out,
                                     cosrel_error *error) {
   cosrel_perfetto *p = calloc(1, sizeof *p);
@@ -127,8 +144,12 @@ cosrel_status cosrel_perfetto_begin(const char *path, const cosrel_case *c, cosr
     free(p);
     return status;
   }
-  p->sink = (cosrel_sink){
-      .self = p, .arrival = on_arrival, .decision = on_decision, .segment = on_segment, .outcome = on_outcome};
+  p->sink = (cosrel_sink){.self = p,
+                          .arrival = on_arrival,
+                          .decision = on_decision,
+                          .segment = on_segment,
+                          .outcome = on_outcome,
+                          .thermal = on_thermal};
 
   fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", p->out.atomic.file);
   put_name(p, "process_name", PROCESSORS, 0, "processors");
@@ -137,7 +158,7 @@ cosrel_status cosrel_perfetto_begin(const char *path, const cosrel_case *c, cosr
   for (uint32_t q = 0; q < c->n_processors; q++) {
     const cosrel_processor *processor = &c->profile->processors[q];
     put_name(p, "thread_name", PROCESSORS, q + 1, processor->name);
-    put_counter(p, PROCESSORS, "frequency", processor->name, 0, "MHz", processor->points[0].frequency_mhz);
+    put_frequency(p, c, q, 0, &processor->points[0]);
   }
   for (uint32_t s = 0; s < c->n_streams; s++) put_name(p, "thread_name", STREAMS, s + 1, c->workload->streams[s].name);
   *out = p;

@@ -2,7 +2,8 @@
  *
  * Process "processors": a track per processor with a slice per segment, and launch, transfer and compute inside it; a
  * frequency counter each. Process "streams": a track per stream with a slice per request, from arrival to end; a
- * counter of outstanding requests each. Process "device": power and energy counters. */
+ * counter of outstanding requests each. Process "device": power and energy counters, and temperature where the profile
+ * has a thermal model. */
 #ifndef COSREL_TRACES_PERFETTO_H
 #define COSREL_TRACES_PERFETTO_H
 

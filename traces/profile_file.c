@@ -153,6 +153,45 @@ static void read_device(const cosrel_json_at *root, cosrel_profile *out) {
   read_contention(root, out);
 }
 
+static void read_throttle(const cosrel_json_at *at, cosrel_profile *out, uint32_t i) {
+  static const char *const keys[] = {"above_c", "below_c", "caps", "tag", "source", NULL};
+  cosrel_throttle *step = &out->thermal.steps[i];
+  if (i > 0) memcpy(step->cap, step[-1].cap, sizeof step->cap); /* a processor left out is capped as before */
+  cosrel_json_keys(at, keys);
+  cosrel_json_number(at, "above_c", required, &step->above_c);
+  cosrel_json_number(at, "below_c", required, &step->below_c);
+  cosrel_json_at caps = cosrel_json_object(at, "caps", required);
+  expect_processors(&caps, out);
+  for (uint32_t p = 0; p < out->n_processors; p++) {
+    uint64_t cap = step->cap[p];
+    cosrel_json_count(&caps, out->processors[p].name, optional, COSREL_POINTS_MAX - 1, &cap);
+    step->cap[p] = (uint8_t)cap;
+  }
+  read_origin_members(at, out, &step->origin);
+}
+
+static void read_thermal(const cosrel_json_at *root, cosrel_profile *out) {
+  static const char *const keys[] = {
+      "ambient_c", "start_c", "resistance_k_per_w", "time_constant_s", "check_ms", "steps", "tag", "source", NULL};
+  cosrel_thermal *thermal = &out->thermal;
+  cosrel_json_at at = cosrel_json_object(root, "thermal", optional);
+  if (at.value == NULL) return;
+  cosrel_json_keys(&at, keys);
+  cosrel_json_number(&at, "ambient_c", required, &thermal->ambient_c);
+  cosrel_json_number(&at, "start_c", required, &thermal->start_c);
+  cosrel_json_number(&at, "resistance_k_per_w", required, &thermal->resistance_k_per_w);
+  cosrel_json_number(&at, "time_constant_s", required, &thermal->time_constant_s);
+  cosrel_json_number(&at, "check_ms", required, &thermal->check_ms);
+  read_origin_members(&at, out, &thermal->origin);
+  cosrel_json_at steps = cosrel_json_array(&at, "steps", required);
+  thermal->n_steps = (uint32_t)cosrel_json_size(&steps, COSREL_THROTTLES_MAX);
+  if (thermal->n_steps == 0) cosrel_json_fail(&steps, COSREL_FORMAT, NULL, "expected at least one step");
+  for (uint32_t i = 0; i < thermal->n_steps; i++) {
+    cosrel_json_at step = cosrel_json_item_object(&steps, i);
+    read_throttle(&step, out, i);
+  }
+}
+
 static void read_costs(const cosrel_json_at *unit, const cosrel_profile *profile, uint32_t m, uint32_t u) {
 #define X(name, text, bytes) text,
   static const char *const precision_keys[] = {COSREL_PRECISION_MAP(X) NULL};
@@ -258,8 +297,9 @@ static void read_models(const cosrel_json_at *root, cosrel_profile *out) {
 
 cosrel_status cosrel_profile_parse(const char *text, size_t size, const char *where, cosrel_profile *out,
                                    cosrel_error *error) {
-  static const char *const keys[] = {"format", "version", "name",       "soc",   "driver",     "runtime", "sources",
-                                     "host",   "base",    "processors", "links", "contention", "models",  NULL};
+  static const char *const keys[] = {"format",  "version",    "name",    "soc",    "driver",
+                                     "runtime", "sources",    "host",    "base",   "processors",
+                                     "links",   "contention", "thermal", "models", NULL};
   memset(out, 0, sizeof *out);
   if (size > COSREL_PROFILE_FILE_MAX) {
     return cosrel_fail(error, COSREL_LIMIT, "%s: expected at most %zu bytes", where, COSREL_PROFILE_FILE_MAX);
@@ -273,6 +313,7 @@ cosrel_status cosrel_profile_parse(const char *text, size_t size, const char *wh
   cosrel_json_text(&root, "runtime", optional, out->runtime, sizeof out->runtime);
   read_sources(&root, out);
   read_device(&root, out);
+  read_thermal(&root, out);
   read_models(&root, out);
   cosrel_status status = reader.status;
   cosrel_json_close(&reader);
@@ -353,6 +394,31 @@ static void put_contention(cosrel_json_writer *writer, const cosrel_profile *pro
   fputs(",\n", writer->file);
 }
 
+static void put_thermal(cosrel_json_writer *writer, const cosrel_profile *profile) {
+  const cosrel_thermal *thermal = &profile->thermal;
+  if (thermal->n_steps == 0) return;
+  cosrel_json_put_number(writer, "  \"thermal\": {\"ambient_c\": ", thermal->ambient_c);
+  cosrel_json_put_number(writer, ", \"start_c\": ", thermal->start_c);
+  cosrel_json_put_number(writer, ", \"resistance_k_per_w\": ", thermal->resistance_k_per_w);
+  cosrel_json_put_number(writer, ", \"time_constant_s\": ", thermal->time_constant_s);
+  cosrel_json_put_number(writer, ", \"check_ms\": ", thermal->check_ms);
+  fputs(", \"steps\": [", writer->file);
+  for (uint32_t i = 0; i < thermal->n_steps; i++) {
+    const cosrel_throttle *step = &thermal->steps[i];
+    cosrel_json_put_number(writer, i == 0 ? "\n    {\"above_c\": " : ",\n    {\"above_c\": ", step->above_c);
+    cosrel_json_put_number(writer, ", \"below_c\": ", step->below_c);
+    const char *before = ", \"caps\": {";
+    for (uint32_t p = 0; p < profile->n_processors; p++) {
+      cosrel_json_put_text(writer, before, profile->processors[p].name);
+      fprintf(writer->file, ": %u", step->cap[p]);
+      before = ", ";
+    }
+    put_origin(writer, "}, ", step->origin);
+  }
+  put_origin(writer, "],\n    ", thermal->origin);
+  fputs(",\n", writer->file);
+}
+
 /* One line per unit, so that a changed cost is a changed line. */
 static void put_unit(cosrel_json_writer *writer, const cosrel_profile *profile, uint32_t m, uint32_t u) {
   const cosrel_model *model = &profile->models[m].model;
@@ -411,6 +477,7 @@ static void put_profile(cosrel_json_writer *writer, const cosrel_profile *profil
   fputs("],\n", writer->file);
   put_links(writer, profile);
   put_contention(writer, profile);
+  put_thermal(writer, profile);
   fputs("  \"models\": [", writer->file);
   for (uint32_t m = 0; m < profile->n_models; m++) {
     const cosrel_model *model = &profile->models[m].model;

@@ -21,22 +21,23 @@ static FILE *begin_event(cosrel_trace_writer *w, const char *event, cosrel_time 
   return f;
 }
 
-static void put_telemetry(cosrel_trace_writer *w, const cosrel_state *state) {
+static void put_telemetry(cosrel_trace_writer *w, const cosrel_case *c, const cosrel_state *state) {
   cosrel_time span = state->now - w->telemetry_at;
   if (span < telemetry_period) return;
   FILE *f = begin_event(w, "telemetry", state->now);
   cosrel_json_put_number(&w->out.json, ",\"energy_mj\":", state->energy_mj);
   cosrel_json_put_number(&w->out.json,
                          ",\"mean_power_w\":", (state->energy_mj - w->energy_mj) * 1e-3 / cosrel_time_s(span));
+  if (c->profile->thermal.n_steps > 0)
+    cosrel_json_put_number(&w->out.json, ",\"temperature_c\":", state->temperature_c);
   fputc('}', f);
   w->telemetry_at = state->now;
   w->energy_mj = state->energy_mj;
 }
 
 static void on_arrival(void *self, const cosrel_case *c, const cosrel_state *state, uint32_t stream) {
-  (void)c;
   cosrel_trace_writer *w = self;
-  put_telemetry(w, state);
+  put_telemetry(w, c, state);
   FILE *f = begin_event(w, "arrival", state->now);
   fprintf(f, ",\"stream\":%" PRIu32 ",\"request\":%" PRIu64 "}", stream, state->streams[stream].arrived - 1);
 }
@@ -44,7 +45,7 @@ static void on_arrival(void *self, const cosrel_case *c, const cosrel_state *sta
 static void on_decision(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *choice) {
   cosrel_trace_writer *w = self;
   static const char *const action[] = {"run", "wait", "drop"};
-  put_telemetry(w, state);
+  put_telemetry(w, c, state);
   FILE *f = begin_event(w, "decision", state->now);
   fprintf(f, ",\"number\":%" PRIu64 ",\"action\":\"%s\"", w->n_decisions++, action[choice->action]);
   if (choice->action != COSREL_WAIT) {
@@ -58,9 +59,8 @@ static void on_decision(void *self, const cosrel_case *c, const cosrel_state *st
 }
 
 static void on_segment(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_segment *segment) {
-  (void)c;
   cosrel_trace_writer *w = self;
-  put_telemetry(w, state);
+  put_telemetry(w, c, state);
   FILE *f = begin_event(w, "segment", segment->ended);
   fprintf(f,
           ",\"stream\":%" PRIu32 ",\"request\":%" PRIu64 ",\"processor\":%" PRIu32
@@ -72,9 +72,8 @@ static void on_segment(void *self, const cosrel_case *c, const cosrel_state *sta
 }
 
 static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_outcome *outcome) {
-  (void)c;
   cosrel_trace_writer *w = self;
-  put_telemetry(w, state);
+  put_telemetry(w, c, state);
   FILE *f = begin_event(w, "outcome", outcome->end);
   fprintf(f, ",\"stream\":%" PRIu32 ",\"request\":%" PRIu64 ",\"arrival_ns\":%" PRId64 ",\"dropped\":%s,\"missed\":%s",
           outcome->stream, outcome->sequence, outcome->arrival, outcome->dropped ? "true" : "false",
