@@ -39,6 +39,11 @@ static void tell_end(cosrel_engine *engine, const cosrel_outcome *outcome) {
 static void on_finish(cosrel_engine *engine, uint32_t processor) {
   cosrel_segment segment;
   cosrel_outcome outcome;
+  if (engine->driver.ops->parts != NULL) {
+    cosrel_time elapsed = engine->state->now - engine->state->running[processor].started, launch, transfer;
+    engine->driver.ops->parts(engine->driver.self, processor, elapsed, &launch, &transfer);
+    cosrel_state_measured(engine->state, processor, launch, transfer);
+  }
   bool ended = cosrel_state_finish(engine->c, engine->state, processor, &segment, &outcome);
   TELL(engine, segment, &segment);
   if (ended) tell_end(engine, &outcome);
@@ -70,7 +75,7 @@ cosrel_status cosrel_engine_step(cosrel_engine *engine, cosrel_step *step) {
     int32_t processor;
     cosrel_status status = engine->driver.ops->wait(engine->driver.self, c, state, until, &now, &processor);
     if (status != COSREL_OK) return status;
-    if (processor == COSREL_NONE && now < arrival) {
+    if (processor == COSREL_NONE && now == until && now < arrival) {
       bool changed = cosrel_state_throttle(c, state, now);
       TELL(engine, thermal, changed);
       if (!changed) continue; /* nothing that a policy could react to */
@@ -78,6 +83,8 @@ cosrel_status cosrel_engine_step(cosrel_engine *engine, cosrel_step *step) {
       cosrel_state_advance(c, state, now);
       if (processor != COSREL_NONE)
         on_finish(engine, (uint32_t)processor);
+      else if (now < until)
+        cosrel_state_stop(c, state);
       else
         on_arrival(engine);
     }

@@ -15,16 +15,21 @@
 #include "sched/state.h"
 #include "sched/status.h"
 
-/* What moves the clock: the simulator (backends/sim) jumps it, the runtime waits for it. All slots are required. */
+/* What moves the clock: the simulator (backends/sim) jumps it, the runtime waits for it. */
 typedef struct cosrel_driver_ops {
   size_t struct_size;
-  /* Called before a segment starts in the state; returns the factor on its compute time in *scale (1: unknown yet). */
+  /* Required. Called before a segment starts in the state; returns the factor on its compute time in *scale (1: unknown
+   * yet). */
   cosrel_status (*submit)(void *self, const cosrel_case *c, const cosrel_state *state,
                           const cosrel_candidate *candidate, double *scale);
-  /* Waits for a completion until `until` (COSREL_TIME_NEVER: without limit). Sets *now and *processor; *processor is
-   * COSREL_NONE when the time came first. */
+  /* Required. Waits for a completion until `until` (COSREL_TIME_NEVER: without limit). Sets *now and *processor;
+   * *processor is COSREL_NONE when the time came first, or when *now < until: then the run is to end early, that is,
+   * arrivals stop at *now. */
   cosrel_status (*wait)(void *self, const cosrel_case *c, const cosrel_state *state, cosrel_time until,
                         cosrel_time *now, int32_t *processor);
+  /* Optional. How much of the `elapsed` ns of the segment that has just ended on `processor` were launch and transfer.
+   * Default: their shares of the expected work. */
+  void (*parts)(void *self, uint32_t processor, cosrel_time elapsed, cosrel_time *launch, cosrel_time *transfer);
 } cosrel_driver_ops;
 
 typedef struct cosrel_driver {

@@ -381,6 +381,13 @@ static void end_request(const cosrel_case *c, cosrel_state *state, cosrel_reques
   }
 }
 
+void cosrel_state_measured(cosrel_state *state, uint32_t processor, cosrel_time launch, cosrel_time transfer) {
+  cosrel_running *run = &state->running[processor];
+  run->work = (double)(state->now - run->started);
+  run->launch = (double)launch;
+  run->transfer = (double)transfer;
+}
+
 bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t processor, cosrel_segment *segment,
                          cosrel_outcome *outcome) {
   cosrel_running *run = &state->running[processor];
@@ -451,6 +458,16 @@ bool cosrel_state_arrive(const cosrel_case *c, cosrel_state *state, cosrel_outco
   return drop;
 }
 
+static void no_more_arrivals(const cosrel_case *c, cosrel_state *state) {
+  for (uint32_t s = 0; s < c->n_streams; s++) state->streams[s].next_arrival = COSREL_TIME_NEVER;
+  state->next_stream = COSREL_NONE;
+}
+
+void cosrel_state_stop(const cosrel_case *c, cosrel_state *state) {
+  if (state->now < state->horizon) state->horizon = state->now > 0 ? state->now : 1;
+  no_more_arrivals(c, state);
+}
+
 void cosrel_state_drop(const cosrel_case *c, cosrel_state *state, uint32_t slot, cosrel_outcome *dropped) {
   end_request(c, state, cosrel_state_request(c, state, slot), slot, true, dropped);
 }
@@ -473,12 +490,11 @@ bool cosrel_state_expire(const cosrel_case *c, cosrel_state *state, cosrel_outco
 }
 
 void cosrel_state_forget(const cosrel_case *c, cosrel_state *state) {
+  no_more_arrivals(c, state);
   for (uint32_t s = 0; s < c->n_streams; s++) {
-    state->streams[s].next_arrival = COSREL_TIME_NEVER;
     state->streams[s].phase_end = 0;
     state->streams[s].key = 0;
   }
-  state->next_stream = COSREL_NONE;
   state->next_check = COSREL_TIME_NEVER;
   state->seed = 0;
   for (uint32_t p = 0; p < c->n_processors; p++) {

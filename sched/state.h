@@ -167,7 +167,8 @@ uint32_t cosrel_state_candidates(const cosrel_case *c, const cosrel_state *state
  * all running segments are renewed. */
 void cosrel_state_start(const cosrel_case *c, cosrel_state *state, const cosrel_candidate *candidate, double scale);
 
-/* Moves the clock to `to` >= now: work progresses, energy and busy time add up. No completion may lie before `to`.
+/* Moves the clock to `to` >= now: work progresses, energy and busy time add up. In simulation no completion may lie
+ * before `to`; on a device a segment may take longer than expected, and then cosrel_state_time_to_idle stays 0.
  * Processor p running segment i progresses at rate speed / (1 + sum over running q != p of kappa[p][q] beta_i beta_j),
  * speed being that of its operating point. */
 void cosrel_state_advance(const cosrel_case *c, cosrel_state *state, cosrel_time to);
@@ -179,6 +180,9 @@ bool cosrel_state_throttle(const cosrel_case *c, cosrel_state *state, cosrel_tim
 
 /* The earliest completion under present rates: its time, and the processor (lowest on ties). NEVER when none runs. */
 cosrel_time cosrel_state_next_finish(const cosrel_case *c, const cosrel_state *state, uint32_t *processor);
+
+/* What really went into launch and transfers of the segment that ends on `processor` now: call before its finish. */
+void cosrel_state_measured(cosrel_state *state, uint32_t processor, cosrel_time launch, cosrel_time transfer);
 
 /* Ends what `processor` runs, at state->now. Fills `segment`; returns true and fills `outcome` when that ended the
  * request. A closed stream's next request arrives at once. Pointers may be NULL. */
@@ -192,6 +196,9 @@ bool cosrel_state_arrive(const cosrel_case *c, cosrel_state *state, cosrel_outco
 /* Drops one request that is due to be dropped (late and not started; or, past the horizon, at NTT 5). Returns false
  * when there is none; call until then after every event. */
 bool cosrel_state_expire(const cosrel_case *c, cosrel_state *state, cosrel_outcome *dropped);
+
+/* Nothing arrives any more: the horizon is now (at least 1 ns), and the run drains. */
+void cosrel_state_stop(const cosrel_case *c, cosrel_state *state);
 
 /* Drops the request in `slot` now; none of its segments may be running. */
 void cosrel_state_drop(const cosrel_case *c, cosrel_state *state, uint32_t slot, cosrel_outcome *dropped);

@@ -507,6 +507,53 @@ static void test_figures_of_a_perfect_run(void **unused) {
   fixture_end(&f);
 }
 
+/* The simulator as a device would be: it ends the run at 30 ms, and knows that half of every segment was launch. */
+static cosrel_status early_submit(void *self, const cosrel_case *c, const cosrel_state *state,
+                                  const cosrel_candidate *candidate, double *scale) {
+  cosrel_driver *inner = self;
+  return inner->ops->submit(inner->self, c, state, candidate, scale);
+}
+static cosrel_status early_wait(void *self, const cosrel_case *c, const cosrel_state *state, cosrel_time until,
+                                cosrel_time *now, int32_t *processor) {
+  cosrel_driver *inner = self;
+  cosrel_status status = inner->ops->wait(inner->self, c, state, until, now, processor);
+  if (state->horizon > 30 * COSREL_MS && *now > 30 * COSREL_MS) *now = 30 * COSREL_MS, *processor = COSREL_NONE;
+  return status;
+}
+static void early_parts(void *self, uint32_t processor, cosrel_time elapsed, cosrel_time *launch,
+                        cosrel_time *transfer) {
+  (void)self, (void)processor;
+  *launch = elapsed / 2;
+  *transfer = 0;
+}
+
+static void test_a_driver_may_end_the_run_and_measure(void **unused) {
+  (void)unused;
+  static const cosrel_arrivals_kind kinds[] = {COSREL_ARRIVALS_CLOSED, COSREL_ARRIVALS_PERIODIC};
+  static const cosrel_driver_ops early_ops = {
+      .struct_size = sizeof early_ops, .submit = early_submit, .wait = early_wait, .parts = early_parts};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    fixture f;
+    fixture_begin(&f, 1);
+    fixture_chain(&f, "m", 2, (double[]){2, 2});
+    fixture_stream(&f, "m", kinds[i], 150)->arrivals.phase = 0;
+    fixture_compile(&f);
+    cosrel_sim sim = {.noise = false};
+    cosrel_driver inner = cosrel_sim_driver(&sim), early = {&early_ops, &inner};
+    cosrel_engine engine;
+    cosrel_policy policy = {&first_ops, NULL};
+    assert_int_equal(cosrel_engine_create(&f.c, early, &engine, NULL), COSREL_OK);
+    assert_int_equal(cosrel_engine_run(&engine, &policy, 1, COSREL_S, NULL), COSREL_OK);
+    const cosrel_stream_state *stream = &engine.state->streams[0];
+    assert_int_equal(engine.state->horizon, 30 * COSREL_MS);
+    assert_int_equal(stream->arrived, i == 0 ? 8 : 5); /* every 4 ms; every 6.7 ms */
+    assert_int_equal(stream->completed, stream->arrived);
+    near((double)engine.state->launching[0], 0.5 * (double)engine.state->busy[0], 1e-6);
+    cosrel_engine_destroy(&engine);
+    fixture_end(&f);
+  }
+}
+
 /* Noise keeps the mean and has the variance of its units: sd 0.3 * 10 ms of one unit. */
 static void test_noise_has_the_stated_moments(void **unused) {
   (void)unused;
@@ -552,6 +599,7 @@ int main(void) {
       cmocka_unit_test(test_drop_rules),
       cmocka_unit_test(test_drain_drops_the_hopeless),
       cmocka_unit_test(test_figures_of_a_perfect_run),
+      cmocka_unit_test(test_a_driver_may_end_the_run_and_measure),
       cmocka_unit_test(test_noise_has_the_stated_moments),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,7 +165,8 @@ static cosrel_status meter_wait(void *self, const cosrel_case *c, const cosrel_s
   m->throttled += state->throttle > 0;
   return status;
 }
-static const cosrel_driver_ops meter_ops = {sizeof meter_ops, meter_submit, meter_wait};
+static const cosrel_driver_ops meter_ops = {
+    .struct_size = sizeof meter_ops, .submit = meter_submit, .wait = meter_wait};
 
 static void mixed_fixture(fixture *f, uint64_t key) {
   fixture_begin(f, 3);
