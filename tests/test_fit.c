@@ -1,7 +1,9 @@
-/* The program that fits rates: from made-up tables whose rates are known, with gross outliers, it must find them again.
- */
+/* The programs that fit: from made-up tables whose rates, time constants and thresholds are known they must find them
+ * again; rates also beside gross outliers. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,11 +27,10 @@ static FILE *table(const char *name, const char *header) {
   return file;
 }
 
-static int run(const char *in, const char *out) {
+static int run(const char *name, const char *in, const char *out) {
   char tool[4096];
   const char *program = getenv("COSREL") ? getenv("COSREL") : "build/cosrel", *slash = strrchr(program, '/');
-  snprintf(tool, sizeof tool, "%.*s/traces/tools/fit_efficiency", slash ? (int)(slash - program) : 1,
-           slash ? program : ".");
+  snprintf(tool, sizeof tool, "%.*s/traces/tools/%s", slash ? (int)(slash - program) : 1, slash ? program : ".", name);
   pid_t child = fork();
   assert_true(child >= 0);
   if (child == 0) {
@@ -106,7 +107,7 @@ static void known_rates_are_found(void **state) {
   cosrel_error error = {""};
   (void)state;
   write_tables();
-  assert_int_equal(run(folder, folder), 0);
+  assert_int_equal(run("fit_efficiency", folder, folder), 0);
   snprintf(path, sizeof path, "%s/efficiency.csv", folder);
   assert_int_equal(cosrel_csv_read(path, &csv, &error), COSREL_OK);
   assert_int_equal(csv.n_rows, 2 * 2 * 4);
@@ -136,7 +137,51 @@ static void known_rates_are_found(void **state) {
 
 static void missing_tables_are_an_error(void **state) {
   (void)state;
-  assert_int_equal(run("/nonexistent", folder), 2);
+  assert_int_equal(run("fit_efficiency", "/nonexistent", folder), 2);
+  assert_int_equal(run("fit_thermal", "/nonexistent", folder), 2);
+}
+
+/* Three runs of a phone with idle 35 C, rise 20 K, time constant 25 s. Under load it falls to half its frequency above
+ * 48 C and rises again below 41 C. */
+static void write_series(bool rising) {
+  FILE *file = table("thermal.csv", "run,sensor,t_s,temp_c,gpu_hz,gpu_load_pct");
+  for (int r = 0; r < 3; ++r) {
+    double temp = 30 + 2 * r, frequency = 1, before = 0;
+    for (int i = 0; i < 60; ++i) {
+      double load = i < 2 ? 0 : 0.9, drive = load * frequency * frequency, steady = 35 + 20 * 0.5 * (drive + before);
+      if (i > 0) temp = steady + (temp - steady) * exp(-3.0 / 25);
+      before = drive;
+      fprintf(file, "stress_thermal_opencl_run%d,battery,%d,20,1,0\n", r, 3 * i); /* must be ignored */
+      fprintf(file, "stress_thermal_opencl_run%d,sys-therm-0,%d,%.6f,%.0f,%.0f\n", r, rising ? 3 * i : 0,
+              temp + 0.05 * (i % 3 - 1), 1e9 * frequency, 100 * load);
+      if (temp > 48) frequency = 0.5;
+      if (temp < 41) frequency = 1;
+    }
+  }
+  fclose(file);
+}
+
+static void known_warming_is_found(void **state) {
+  char path[256];
+  cosrel_csv csv;
+  cosrel_error error = {""};
+  (void)state;
+  write_series(true);
+  assert_int_equal(run("fit_thermal", folder, folder), 0);
+  snprintf(path, sizeof path, "%s/thermal.csv", folder);
+  assert_int_equal(cosrel_csv_read(path, &csv, &error), COSREL_OK);
+  static const struct {
+    const char *quantity;
+    double expected, relative;
+  } figures[] = {{"idle", 35, 0.01},           {"rise", 20, 0.02},           {"time_constant", 25, 0.02},
+                 {"throttle_above", 48, 0.03}, {"throttle_below", 41, 0.03}, {"throttled_speed", 0.5, 0.01},
+                 {"residual", 0.04, 0.5}};
+  for (size_t i = 0; i < sizeof figures / sizeof *figures; ++i)
+    assert_near(value(&csv, figures[i].quantity, "fitted", "value", "quantity", "tag", NULL), figures[i].expected,
+                figures[i].relative);
+  cosrel_csv_clear(&csv);
+  write_series(false);
+  assert_int_equal(run("fit_thermal", folder, folder), 2);
 }
 
 static int make_folder(void **state) {
@@ -146,8 +191,8 @@ static int make_folder(void **state) {
 }
 
 static int remove_folder(void **state) {
-  static const char *const names[] = {"layer_latency.csv", "transfer.csv", "contention.csv", "efficiency.csv",
-                                      "interaction.csv"};
+  static const char *const names[] = {"layer_latency.csv", "transfer.csv",    "contention.csv",
+                                      "efficiency.csv",    "interaction.csv", "thermal.csv"};
   char path[256];
   (void)state;
   for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
@@ -159,6 +204,7 @@ static int remove_folder(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(known_rates_are_found),
-                                     cmocka_unit_test(missing_tables_are_an_error)};
+                                     cmocka_unit_test(missing_tables_are_an_error),
+                                     cmocka_unit_test(known_warming_is_found)};
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
