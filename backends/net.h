@@ -76,12 +76,14 @@ static inline bool cosrel_value_is_constant(const cosrel_net *net, int32_t value
 
 /* ---- Building; used by the reader and by tests. The first failure sticks, as in graph.h. ---- */
 
-/* Starts an empty net. `limit_bytes` bounds all memory that the net will ever own; COSREL_LIMIT beyond. */
+/* Starts an empty net. `limit_bytes` bounds all memory that the net will ever own, and 16 times as many steps of
+ * arithmetic are spent on its constants; COSREL_LIMIT beyond. Destroy the net after success and failure alike. */
 cosrel_status cosrel_net_create(cosrel_net *net, const char *name, uint32_t opset, uint64_t limit_bytes,
                                 cosrel_error *error);
 /* Zeroed memory that lives as long as the net, 64-byte aligned; NULL over the limit or out of memory. */
 void *cosrel_net_allocate(cosrel_net *net, uint64_t bytes);
-/* Appends a value; tensor.data, if any, must come from cosrel_net_allocate. Returns its index or -1. */
+/* Appends a value; tensor.data, if any, must come from cosrel_net_allocate and belong to this value alone: it is given
+ * back when the value goes. Returns its index or -1. */
 int32_t cosrel_net_add_value(cosrel_net *net, cosrel_tensor tensor);
 /* Appends a node; arrays are copied, attribute contents are borrowed from cosrel_net_allocate memory. The outputs must
  * not have a producer yet. Returns its index or -1. */
