@@ -24,6 +24,7 @@
 #include "sched/profile.h"
 
 #define COSREL_CORES_MAX 256
+#define COSREL_BACKEND_SPEC_MAX 2048 /* bytes of a spec as text */
 
 /* What the command line or a profile says of one processor: "cpu0=xnnpack:cores=0" (see cosrel_backend_spec_parse). */
 typedef struct cosrel_backend_spec {
@@ -93,10 +94,14 @@ struct cosrel_backend {
 const cosrel_backend_ops *const *cosrel_backend_table(void);
 const cosrel_backend_ops *cosrel_backend_find(const char *name);
 
-/* "NAME=BACKEND[:cores=0-3+6][:threads=N][:device=TEXT]". The line of a failure names the bad part. */
+/* Finds the spec's backend and opens an instance; the line of a failure begins with the processor's name. */
+cosrel_status cosrel_backend_open(const cosrel_backend_spec *spec, cosrel_backend **out, cosrel_error *error);
+
+/* "NAME=BACKEND[:cores=0-3+6][:threads=N][:device=TEXT]". Whether there is such a backend is seen when it is opened.
+ * The line of a failure names the bad part. */
 cosrel_status cosrel_backend_spec_parse(const char *text, cosrel_backend_spec *out, cosrel_error *error);
 /* Writes the same form, at most n bytes with NUL; profiles keep it, so that `run --profile` opens the same processors.
- */
+ * COSREL_BACKEND_SPEC_MAX bytes are always enough. */
 void cosrel_backend_spec_format(const cosrel_backend_spec *spec, char *text, size_t n);
 
 #endif

@@ -69,6 +69,11 @@ static bool vanishes(const fusion *f, int32_t n) {
   }
 }
 
+/* What model files write as several operators: GELU, a layer norm with its scale and shift. */
+static bool is_elementwise_chain(cosrel_op head) {
+  return head == COSREL_OP_ACTIVATION || head == COSREL_OP_LAYER_NORM;
+}
+
 /* Whether `op` may run as the last step of the kernel that begins with `head`. */
 static bool is_epilogue(cosrel_op op, cosrel_op head) {
   bool product = head == COSREL_OP_DENSE || head == COSREL_OP_MATMUL;
@@ -76,7 +81,8 @@ static bool is_epilogue(cosrel_op op, cosrel_op head) {
     case COSREL_OP_BATCH_NORM:
     case COSREL_OP_ACTIVATION:
       return product || head == COSREL_OP_CONV || head == COSREL_OP_ADD || head == COSREL_OP_MUL ||
-             head == COSREL_OP_BATCH_NORM;
+             head == COSREL_OP_BATCH_NORM || (op == COSREL_OP_ACTIVATION && is_elementwise_chain(head));
+    case COSREL_OP_LAYER_NORM: return head == COSREL_OP_LAYER_NORM;
     case COSREL_OP_SOFTMAX: return product;
     default: return false;
   }
@@ -210,6 +216,11 @@ static void emit(const fusion *f, cosrel_model *model) {
 }
 
 cosrel_status cosrel_graph_fuse(const cosrel_graph *graph, cosrel_model *model, cosrel_error *error) {
+  return cosrel_graph_fuse_ends(graph, model, NULL, error);
+}
+
+cosrel_status cosrel_graph_fuse_ends(const cosrel_graph *graph, cosrel_model *model, int32_t *ends,
+                                     cosrel_error *error) {
   *model = (cosrel_model){0};
   cosrel_status status = cosrel_graph_finish(graph, error);
   if (status != COSREL_OK) return status;
@@ -242,6 +253,7 @@ cosrel_status cosrel_graph_fuse(const cosrel_graph *graph, cosrel_model *model, 
     goto done;
   }
   emit(&f, model);
+  for (uint32_t p = 0; ends != NULL && p < f.n_units; p++) ends[p] = f.units[f.order[p]].last;
   status = cosrel_model_check(model, model->name, error);
 
 done:

@@ -4,6 +4,7 @@
  *   that follow it, and a dense layer or matrix product also a softmax, as long as nobody else reads what lies between.
  * - Reshapes, flattens, identities and slices that are a plain view of their input vanish, and so do transposes beside
  *   a matrix product, which reads its operands with strides.
+ * - Activations in a row, and layer norms written as several operators, are one unit.
  * - Everything else is a unit of its own.
  *
  * A unit bears the name of its first operator. Its weights are the parameters of all its operators as papers count
@@ -20,5 +21,9 @@
  * with what failed while the graph was built, with COSREL_LIMIT over COSREL_UNITS_MAX units, and with COSREL_FORMAT
  * when no operator is left or two operators that begin a unit share a name. Reads the graph only. */
 cosrel_status cosrel_graph_fuse(const cosrel_graph *graph, cosrel_model *model, cosrel_error *error);
+
+/* The same; ends[u], room for graph->n_nodes entries, gets the graph node whose output is that of unit u. */
+cosrel_status cosrel_graph_fuse_ends(const cosrel_graph *graph, cosrel_model *model, int32_t *ends,
+                                     cosrel_error *error);
 
 #endif
