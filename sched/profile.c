@@ -123,6 +123,10 @@ static cosrel_status check_processor(const cosrel_profile *profile, uint32_t p, 
                          processor->name);
     }
   }
+  if (!cosrel_text_is_good(processor->backend, sizeof processor->backend)) {
+    return cosrel_fail(error, COSREL_FORMAT, "%s: processors[%u].backend: expected at most %d printable bytes", where,
+                       p, COSREL_BACKEND_MAX - 1);
+  }
   COSREL_TRY(cosrel_check_number(processor->launch_ns, range_ns, error, where, "processors[%u].launch_ns", p));
   snprintf(place, sizeof place, "processors[%u].launch_origin", p);
   COSREL_TRY(check_origin(profile, processor->launch_origin, where, place, error));

@@ -14,7 +14,8 @@
 #define COSREL_MODELS_MAX 64
 #define COSREL_THROTTLES_MAX 16
 #define COSREL_SOURCES_MAX 256
-#define COSREL_SOURCE_MAX 400 /* bytes of a source line, NUL included */
+#define COSREL_BACKEND_MAX 256 /* bytes of a processor's `backend`, NUL included */
+#define COSREL_SOURCE_MAX 400  /* bytes of a source line, NUL included */
 
 /* How a value came to be. */
 #define COSREL_TAG_MAP(X) \
@@ -56,10 +57,11 @@ typedef struct cosrel_point {
 } cosrel_point;
 
 typedef struct cosrel_processor {
-  char name[16];         /* cpu, gpu, dsp, cpu-little, npu */
-  double launch_ns;      /* paid once per segment */
-  uint64_t memory_bytes; /* budget for resident weights; 0: no limit */
-  uint32_t n_points;     /* at least 1; points[0] is the top */
+  char name[16];                    /* cpu, gpu, dsp, cpu-little, npu */
+  char backend[COSREL_BACKEND_MAX]; /* how `cosrel run` opens it (backends/backend.h); empty: not said */
+  double launch_ns;                 /* paid once per segment */
+  uint64_t memory_bytes;            /* budget for resident weights; 0: no limit */
+  uint32_t n_points;                /* at least 1; points[0] is the top */
   cosrel_point points[COSREL_POINTS_MAX];
   cosrel_origin launch_origin, power_origin;
 } cosrel_processor;

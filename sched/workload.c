@@ -122,6 +122,11 @@ static cosrel_status check_stream(const cosrel_workload *workload, uint32_t s, c
     return cosrel_fail(error, COSREL_FORMAT, "%s: streams[%u].model: expected 1 to %d printable bytes", where, s,
                        COSREL_NAME_MAX - 1);
   }
+  if (!cosrel_text_is_good(stream->file, sizeof stream->file) ||
+      !cosrel_text_is_good(stream->input, sizeof stream->input)) {
+    return cosrel_fail(error, COSREL_FORMAT, "%s: streams[%u]: file and input: expected at most %d printable bytes",
+                       where, s, COSREL_PATH_MAX - 1);
+  }
   if (stream->precisions == 0 || stream->precisions >> COSREL_PRECISION_COUNT != 0) {
     return cosrel_fail(error, COSREL_FORMAT, "%s: streams[%u].precisions: expected at least one known precision", where,
                        s);

@@ -9,6 +9,7 @@
 
 #define COSREL_STREAMS_MAX 64
 #define COSREL_QUEUE_MAX 16
+#define COSREL_PATH_MAX 256 /* bytes of a path in a file, its NUL included */
 
 /* How requests of a stream arrive.
  *   closed    one outstanding request; the next arrives when it ends
@@ -49,6 +50,8 @@ typedef enum cosrel_drop {
 typedef struct cosrel_stream {
   char name[COSREL_NAME_MAX];
   char model[COSREL_NAME_MAX];
+  /* For real execution, relative to the workload's file; empty: a zoo network of the model's name, seeded noise. */
+  char file[COSREL_PATH_MAX], input[COSREL_PATH_MAX];
   uint32_t precisions; /* bit per cosrel_precision that the stream accepts */
   cosrel_arrivals arrivals;
   cosrel_time deadline; /* relative to arrival; 0: none, so 5 T_m is used */

@@ -166,6 +166,8 @@ static void test_profile_values(void **state) {
   assert_int_equal(cosrel_profile_find_processor(&profile, "gpu"), 1);
   assert_int_equal(cosrel_profile_find_processor(&profile, "dsp"), -1);
   assert_int_equal(cosrel_profile_find_model(&profile, "fork"), 0);
+  assert_string_equal(profile.processors[0].backend, "cpu=reference:cores=0");
+  assert_string_equal(profile.processors[1].backend, "");
   assert_true(profile.processors[0].points[1].speed == 0.5);
   assert_int_equal(profile.processors[1].memory_bytes, 268435456);
   assert_true(profile.links[1][0].ns_per_byte == 0.5 && profile.links[0][1].ns_per_byte == 0.25);
@@ -194,6 +196,8 @@ static void test_workload_defaults(void **state) {
   const cosrel_stream *stream = &workload.streams[0];
   assert_int_equal(stream->precisions, 1u << COSREL_FP32 | 1u << COSREL_FP16);
   assert_int_equal(stream->deadline, 0);
+  assert_string_equal(stream->file, "");
+  assert_string_equal(stream->input, "");
   assert_true(stream->priority == 1.0);
   assert_int_equal(stream->queue_limit, 4);
   assert_int_equal(stream->drop, COSREL_DROP_OLDEST);
@@ -310,6 +314,7 @@ static void test_hostile_profiles(void **state) {
       {"\"launch_ns\": 5000", "\"launch_ns\": -5", COSREL_FORMAT, "processors[0].launch_ns: expected a number >= 0"},
       {"\"launch_ns\": 5000", "\"launch_ns\": 1e13", COSREL_FORMAT,
        "processors[0].launch_ns: expected a number >= 0 and"},
+      {"cpu=reference", "\\u0001", COSREL_FORMAT, "processors[0].backend: expected at most 255"},
       {"\"memory_bytes\": 0", "\"memory_bytes\": 1e3", COSREL_FORMAT, "processors[0].memory_bytes: expected a whole"},
       {"\"speed\": 1,", "\"speed\": 0.9,", COSREL_FORMAT, "processors[0].points[0].speed: expected"},
       {"\"speed\": 0.5,", "\"speed\": 1.5,", COSREL_FORMAT, "processors[0].points[1].speed: expected"},
@@ -434,6 +439,8 @@ static void test_hostile_workloads(void **state) {
       {"\"queue_limit\": 2", "\"queue_limit\": 17", COSREL_FORMAT, "streams[0].queue_limit: expected 1 to 16, got 17"},
       {"\"queue_limit\": 2", "\"queue_limit\": 4294967298", COSREL_FORMAT, "streams[0].queue_limit: expected a whole"},
       {"\"drop\": \"oldest\"", "\"drop\": \"none\"", COSREL_FORMAT, "streams[0].drop: expected one of newest oldest"},
+      {"\"file\": \"nets/", "\"file\": \"\\u0007", COSREL_FORMAT, "streams[1]: file and input: expected"},
+      {"\"input\": \"user.npy\"", "\"input\": 1", COSREL_FORMAT, "streams[1].input: expected text"},
       {"\"drop_late\": true", "\"drop_late\": 1", COSREL_FORMAT, "streams[0].drop_late: expected true or false"},
       {"\"streams\": [", "\"streams\": [], \"x-streams\": [", COSREL_FORMAT, "streams: expected at least one stream"},
       {"\"streams\": [", "\"streams\": [[], ", COSREL_FORMAT, "streams[0]: expected an object, got an array"},

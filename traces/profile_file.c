@@ -55,11 +55,12 @@ static void read_sources(const cosrel_json_at *root, cosrel_profile *out) {
 }
 
 static void read_processor(const cosrel_json_at *at, const cosrel_profile *profile, cosrel_processor *out) {
-  static const char *const keys[] = {"name",   "launch_ns", "launch_origin", "memory_bytes", "power_origin",
-                                     "points", NULL};
+  static const char *const keys[] = {"name",         "backend",      "launch_ns", "launch_origin",
+                                     "memory_bytes", "power_origin", "points",    NULL};
   static const char *const point_keys[] = {"frequency_mhz", "speed", "busy_w", "idle_w", NULL};
   cosrel_json_keys(at, keys);
   cosrel_json_text(at, "name", required, out->name, sizeof out->name);
+  cosrel_json_text(at, "backend", optional, out->backend, sizeof out->backend);
   cosrel_json_number(at, "launch_ns", required, &out->launch_ns);
   read_origin(at, "launch_origin", profile, &out->launch_origin);
   cosrel_json_count(at, "memory_bytes", optional, COSREL_COUNT_MAX, &out->memory_bytes);
@@ -339,6 +340,7 @@ static void put_origin(cosrel_json_writer *writer, const char *before, cosrel_or
 
 static void put_processor(cosrel_json_writer *writer, const cosrel_processor *processor) {
   cosrel_json_put_text(writer, "    {\"name\": ", processor->name);
+  if (processor->backend[0] != '\0') cosrel_json_put_text(writer, ", \"backend\": ", processor->backend);
   cosrel_json_put_number(writer, ", \"launch_ns\": ", processor->launch_ns);
   put_origin(writer, ", \"launch_origin\": {", processor->launch_origin);
   fprintf(writer->file, ", \"memory_bytes\": %" PRIu64, processor->memory_bytes);

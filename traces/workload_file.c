@@ -87,8 +87,8 @@ static void read_stream(const cosrel_json_at *at, cosrel_stream *out) {
 #define X(name, text) " " text
   static const char words[] = COSREL_DROP_MAP(X);
 #undef X
-  static const char *const keys[] = {"name",     "model",       "precisions", "arrivals",  "deadline_ms",
-                                     "priority", "queue_limit", "drop",       "drop_late", NULL};
+  static const char *const keys[] = {"name",        "model",    "file",        "input", "precisions", "arrivals",
+                                     "deadline_ms", "priority", "queue_limit", "drop",  "drop_late",  NULL};
   *out = default_stream;
   int drop = (int)out->drop;
   uint64_t queue_limit = out->queue_limit;
@@ -96,6 +96,8 @@ static void read_stream(const cosrel_json_at *at, cosrel_stream *out) {
   cosrel_json_keys(at, keys);
   cosrel_json_text(at, "name", required, out->name, sizeof out->name);
   cosrel_json_text(at, "model", required, out->model, sizeof out->model);
+  cosrel_json_text(at, "file", optional, out->file, sizeof out->file);
+  cosrel_json_text(at, "input", optional, out->input, sizeof out->input);
   read_precisions(at, &out->precisions);
   read_arrivals(at, &out->arrivals);
   cosrel_json_number(at, "deadline_ms", optional, &deadline_ms);
@@ -182,6 +184,8 @@ static void put_arrivals(cosrel_json_writer *writer, const cosrel_arrivals *arri
 static void put_stream(cosrel_json_writer *writer, const cosrel_stream *stream) {
   cosrel_json_put_text(writer, "    {\"name\": ", stream->name);
   cosrel_json_put_text(writer, ", \"model\": ", stream->model);
+  if (stream->file[0] != '\0') cosrel_json_put_text(writer, ", \"file\": ", stream->file);
+  if (stream->input[0] != '\0') cosrel_json_put_text(writer, ", \"input\": ", stream->input);
   const char *before = ", \"precisions\": [";
   for (int precision = 0; precision < COSREL_PRECISION_COUNT; precision++) {
     if ((stream->precisions >> precision & 1) == 0) continue;
