@@ -135,9 +135,9 @@ static inline void contract_blind(const cosrel_case *c, cosrel_state *state, uin
   state->seed = key;
 }
 
-/* One run; returns the hash of all that happened. `blind`: the policy sees only what it may know. */
-static inline uint64_t contract_run(const cosrel_case *c, const cosrel_policy *policy, uint64_t seed,
-                                    cosrel_time horizon, bool blind) {
+/* One run on a driver; returns the hash of all that happened. `blind`: the policy sees only what it may know. */
+static inline uint64_t contract_run_on(cosrel_driver driver, const cosrel_case *c, const cosrel_policy *policy,
+                                       uint64_t seed, cosrel_time horizon, bool blind) {
   assert_true(c->n_streams <= CONTRACT_STREAMS && c->max_units <= CONTRACT_UNITS);
   contract_record *record = fixture_alloc(1, sizeof *record);
   record->c = c;
@@ -146,10 +146,9 @@ static inline uint64_t contract_run(const cosrel_case *c, const cosrel_policy *p
                       .decision = contract_on_decision,
                       .segment = contract_on_segment,
                       .outcome = contract_on_outcome};
-  cosrel_sim sim = {.noise = true};
   cosrel_engine engine;
   cosrel_error error = {""};
-  assert_int_equal(cosrel_engine_create(c, cosrel_sim_driver(&sim), &engine, &error), COSREL_OK);
+  assert_int_equal(cosrel_engine_create(c, driver, &engine, &error), COSREL_OK);
   engine.sinks = &sink;
   cosrel_engine_reset(&engine, seed, horizon);
   policy->ops->reset(policy->self);
@@ -190,6 +189,13 @@ static inline uint64_t contract_run(const cosrel_case *c, const cosrel_policy *p
   cosrel_engine_destroy(&engine);
   free(record);
   return hash;
+}
+
+/* The same in the simulator. */
+static inline uint64_t contract_run(const cosrel_case *c, const cosrel_policy *policy, uint64_t seed,
+                                    cosrel_time horizon, bool blind) {
+  cosrel_sim sim = {.noise = true};
+  return contract_run_on(cosrel_sim_driver(&sim), c, policy, seed, horizon, blind);
 }
 
 /* The whole contract for one policy on one case. `same` is another instance with the same configuration, or NULL. */
