@@ -24,6 +24,7 @@ typedef struct cosrel_operator {
   uint8_t min_inputs, max_inputs, max_outputs;
   uint8_t first_opset; /* older files are refused */
   uint8_t variant;     /* which one of its family, for families that share their functions */
+  bool from_shapes;    /* Shape, Size: `run` reads no input's data, so that such a node is as good as a constant */
   /* Sets dtype and shape of the outputs from those of the inputs. An input's data is there only when constant; an
    * operator whose output shape depends on data (Reshape, Resize, ...) fails with COSREL_UNSUPPORTED without it. The
    * attributes and all sizes are checked here, so that `run` cannot fail on a net that settled. Called through
