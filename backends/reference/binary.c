@@ -1,8 +1,8 @@
 /* Operators of several tensors, element by element, broadcast as NumPy does: arithmetic, comparisons, logic, PRelu,
  * Where, and the variadic Sum, Mean, Max and Min.
  *
- * Up to opset 6 the arithmetic broadcasts only when told to (broadcast = 1), and then lays the axes of the second tensor
- * on those of the first from `axis` on. float and double are computed in their own type, integers in 64 bits. */
+ * Up to opset 6 the arithmetic broadcasts only when told to (broadcast = 1), and then lays the axes of the second
+ * tensor on those of the first from `axis` on. float and double are computed in their own type, integers in 64 bits. */
 #include <math.h>
 #include <string.h>
 
@@ -55,9 +55,9 @@ static bool is_logic(uint8_t variant) { return variant >= COSREL_BINARY_AND && v
 
 cosrel_status cosrel_binary_infer(const cosrel_call *call, cosrel_error *error) {
   uint8_t variant = call->node->op->variant;
-  uint32_t allowed = is_logic(variant)                  ? 1u << COSREL_BOOL
-                     : variant == COSREL_BINARY_EQUAL   ? COSREL_ALL_TYPES
-                                                        : COSREL_NUMBER_TYPES;
+  uint32_t allowed = is_logic(variant)                ? 1u << COSREL_BOOL
+                     : variant == COSREL_BINARY_EQUAL ? COSREL_ALL_TYPES
+                                                      : COSREL_NUMBER_TYPES;
   cosrel_status status = cosrel_call_expect(call, 0, allowed, error);
   if (status == COSREL_OK) status = cosrel_call_expect(call, 1, allowed, error);
   if (status == COSREL_OK && variant != COSREL_BINARY_POW) status = expect_same_types(call, 0, error);
@@ -102,17 +102,17 @@ static int64_t integer(uint8_t variant, int64_t a, int64_t b) {
 }
 
 /* Rows of one type; y = f with the elements p and q. */
-#define ROWS(type, result, f)                                                                   \
-  for (; cosrel_walk_rows(w); cosrel_walk_next(w)) {                                            \
-    const type *a = (const type *)x->data + w->at[0], *b = (const type *)y->data + w->at[1];    \
-    result *to = (result *)out->data + w->out;                                                  \
-    for (int64_t j = 0; j < w->row; j++) {                                                      \
-      const type p = a[j * w->step[0]], q = b[j * w->step[1]];                                  \
-      to[j] = (result)(f);                                                                      \
-    }                                                                                           \
+#define ROWS(type, result, f)                                                                \
+  for (; cosrel_walk_rows(w); cosrel_walk_next(w)) {                                         \
+    const type *a = (const type *)x->data + w->at[0], *b = (const type *)y->data + w->at[1]; \
+    result *to = (result *)out->data + w->out;                                               \
+    for (int64_t j = 0; j < w->row; j++) {                                                   \
+      const type p = a[j * w->step[0]], q = b[j * w->step[1]];                               \
+      to[j] = (result)(f);                                                                   \
+    }                                                                                        \
   }
-#define CASE(name, result, f)                                                                                \
-  case COSREL_BINARY_##name:                                                                                 \
+#define CASE(name, result, f) \
+  case COSREL_BINARY_##name:  \
     if (x->dtype == COSREL_F32) ROWS(float, result##_f32, f) else ROWS(double, result##_f64, f) break;
 typedef float same_f32;
 typedef double same_f64;

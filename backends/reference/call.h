@@ -52,8 +52,8 @@ void cosrel_store_real(const cosrel_tensor *tensor, uint64_t i, double value);
 void cosrel_store_int(const cosrel_tensor *tensor, uint64_t i, int64_t value);
 bool cosrel_dtype_is_real(cosrel_dtype dtype);
 
-/* At most COSREL_RANK_MAX axes, and COSREL_ELEMENTS_MAX elements even if empty axes had one: so every product of some of
- * the sizes of an operator's input or output is in bounds too. */
+/* At most COSREL_RANK_MAX axes, and COSREL_ELEMENTS_MAX elements even if empty axes had one: so every product of some
+ * of the sizes of an operator's input or output is in bounds too. */
 bool cosrel_shape_is_bounded(const cosrel_shape *shape);
 bool cosrel_shape_equal(const cosrel_shape *a, const cosrel_shape *b);
 /* Product of sizes [from, to). */

@@ -23,8 +23,7 @@ static cosrel_status set_output(const cosrel_call *call, const convolution *c, c
   const cosrel_window *w = &c->window;
   bool spreads = call->node->op->infer == cosrel_conv_transpose_infer;
   int64_t dims[2 + COSREL_WINDOW_AXES] = {c->batch, c->groups * c->out};
-  for (uint32_t d = 0; d < w->n; d++)
-    dims[2 + d] = (spreads ? w->wide : w->narrow)[COSREL_WINDOW_AXES - w->n + d];
+  for (uint32_t d = 0; d < w->n; d++) dims[2 + d] = (spreads ? w->wide : w->narrow)[COSREL_WINDOW_AXES - w->n + d];
   return cosrel_call_set(call, 0, COSREL_F32, 2 + w->n, dims, error);
 }
 
@@ -52,7 +51,8 @@ static void add_place(const cosrel_window *w, const int64_t *k, float weight, co
   for (int64_t z = low[0]; z < high[0]; z++) {
     for (int64_t y = low[1]; y < high[1]; y++) {
       int64_t narrow = (z * w->narrow[1] + y) * w->narrow[2];
-      int64_t wide = (cosrel_window_at(w, 0, z, k[0]) * w->wide[1] + cosrel_window_at(w, 1, y, k[1])) * w->wide[2] + base;
+      int64_t wide =
+          (cosrel_window_at(w, 0, z, k[0]) * w->wide[1] + cosrel_window_at(w, 1, y, k[1])) * w->wide[2] + base;
       if (spread)
         for (int64_t x = low[2]; x < high[2]; x++) to[wide + x * stride] += weight * from[narrow + x];
       else if (stride == 1) /* apart, because it vectorises */
@@ -101,8 +101,9 @@ static cosrel_status read_conv(const cosrel_call *call, convolution *c, cosrel_e
   if (status == COSREL_OK) status = read_groups(call, c, error);
   if (status != COSREL_OK) return status;
   if (weights->dims[1] != c->in || weights->dims[0] % c->groups != 0)
-    return cosrel_call_fail(call, error, COSREL_FORMAT, "weights: [%u, %u, ...] does not fit %lld channels in %lld groups",
-                            weights->dims[0], weights->dims[1], (long long)(c->in * c->groups), (long long)c->groups);
+    return cosrel_call_fail(call, error, COSREL_FORMAT,
+                            "weights: [%u, %u, ...] does not fit %lld channels in %lld groups", weights->dims[0],
+                            weights->dims[1], (long long)(c->in * c->groups), (long long)c->groups);
   c->out = weights->dims[0] / c->groups;
   return check_bias(call, c->out * c->groups, error);
 }

@@ -4,50 +4,50 @@
 
 #include "backends/reference/operators.h"
 
-#define COSREL_FAMILY(name)                                                           \
+#define COSREL_FAMILY(name)                                                          \
   cosrel_status cosrel_##name##_infer(const cosrel_call *call, cosrel_error *error); \
   void cosrel_##name##_run(const cosrel_call *call)
 
-/* unary.c: y = f(x). Name of the member, ONNX operator, opset where it begins, f with x as a double and the
- * attributes alpha (a) and beta (b). */
-#define COSREL_UNARY_MAP(X)                                                                                      \
-  X(ABS, "Abs", 6, fabs(x))                                                                                      \
-  X(ACOS, "Acos", 7, acos(x))                                                                                    \
-  X(ACOSH, "Acosh", 9, acosh(x))                                                                                 \
-  X(ASIN, "Asin", 7, asin(x))                                                                                    \
-  X(ASINH, "Asinh", 9, asinh(x))                                                                                 \
-  X(ATAN, "Atan", 7, atan(x))                                                                                    \
-  X(ATANH, "Atanh", 9, atanh(x))                                                                                 \
-  X(CEIL, "Ceil", 6, ceil(x))                                                                                    \
-  X(CELU, "Celu", 12, x > 0 ? x : a * expm1(x / a))                                                              \
-  X(COS, "Cos", 7, cos(x))                                                                                       \
-  X(COSH, "Cosh", 9, cosh(x))                                                                                    \
-  X(ELU, "Elu", 6, x < 0 ? a * expm1(x) : x)                                                                     \
-  X(ERF, "Erf", 9, erf(x))                                                                                       \
-  X(EXP, "Exp", 6, exp(x))                                                                                       \
-  X(FLOOR, "Floor", 6, floor(x))                                                                                 \
-  X(HARD_SIGMOID, "HardSigmoid", 6, clamp(a * x + b, 0, 1))                                                      \
-  X(HARD_SWISH, "HardSwish", 14, x * clamp(x / 6 + 0.5, 0, 1))                                                   \
-  X(LEAKY_RELU, "LeakyRelu", 6, x < 0 ? a * x : x)                                                               \
-  X(LOG, "Log", 6, log(x))                                                                                       \
-  X(NEG, "Neg", 6, -x)                                                                                           \
-  X(RECIPROCAL, "Reciprocal", 6, 1 / x)                                                                          \
-  X(RELU, "Relu", 6, x < 0 ? 0 : x)                                                                              \
-  X(ROUND, "Round", 11, nearbyint(x)) /* halves to even, in the usual rounding mode */                            \
-  X(SELU, "Selu", 6, x > 0 ? b * x : b * a * expm1(x))                                                           \
-  X(SIGMOID, "Sigmoid", 6, 1 / (1 + exp(-x)))                                                                    \
-  X(SIGN, "Sign", 9, x > 0 ? 1 : x < 0 ? -1 : x)                                                                 \
-  X(SIN, "Sin", 7, sin(x))                                                                                       \
-  X(SINH, "Sinh", 9, sinh(x))                                                                                    \
-  X(SOFTPLUS, "Softplus", 6, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))                                         \
-  X(SOFTSIGN, "Softsign", 6, x / (1 + fabs(x)))                                                                  \
-  X(SQRT, "Sqrt", 6, sqrt(x))                                                                                    \
-  X(TAN, "Tan", 7, tan(x))                                                                                       \
-  X(TANH, "Tanh", 6, tanh(x))                                                                                    \
-  X(THRESHOLDED_RELU, "ThresholdedRelu", 10, x > a ? x : 0)
+/* unary.c: y = f(x). Name of the member, and f with x as a double and the attributes alpha (a) and
+ * beta (b; the gamma of Selu). Round takes halves to the even neighbour. */
+#define COSREL_UNARY_MAP(X)                               \
+  X(ABS, fabs(x))                                         \
+  X(ACOS, acos(x))                                        \
+  X(ACOSH, acosh(x))                                      \
+  X(ASIN, asin(x))                                        \
+  X(ASINH, asinh(x))                                      \
+  X(ATAN, atan(x))                                        \
+  X(ATANH, atanh(x))                                      \
+  X(CEIL, ceil(x))                                        \
+  X(CELU, x > 0 ? x : a * expm1(x / a))                   \
+  X(COS, cos(x))                                          \
+  X(COSH, cosh(x))                                        \
+  X(ELU, x < 0 ? a * expm1(x) : x)                        \
+  X(ERF, erf(x))                                          \
+  X(EXP, exp(x))                                          \
+  X(FLOOR, floor(x))                                      \
+  X(HARD_SIGMOID, clamp(a *x + b, 0, 1))                  \
+  X(HARD_SWISH, x *clamp(x / 6 + 0.5, 0, 1))              \
+  X(LEAKY_RELU, x < 0 ? a * x : x)                        \
+  X(LOG, log(x))                                          \
+  X(NEG, -x)                                              \
+  X(RECIPROCAL, 1 / x)                                    \
+  X(RELU, x < 0 ? 0 : x)                                  \
+  X(ROUND, nearbyint(x))                                  \
+  X(SELU, x > 0 ? b * x : b * a * expm1(x))               \
+  X(SIGMOID, 1 / (1 + exp(-x)))                           \
+  X(SIGN, x > 0 ? 1 : x < 0 ? -1 : x)                     \
+  X(SIN, sin(x))                                          \
+  X(SINH, sinh(x))                                        \
+  X(SOFTPLUS, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))) \
+  X(SOFTSIGN, x / (1 + fabs(x)))                          \
+  X(SQRT, sqrt(x))                                        \
+  X(TAN, tan(x))                                          \
+  X(TANH, tanh(x))                                        \
+  X(THRESHOLDED_RELU, x > a ? x : 0)
 
 enum {
-#define X(name, text, opset, f) COSREL_UNARY_##name,
+#define X(name, f) COSREL_UNARY_##name,
   COSREL_UNARY_MAP(X)
 #undef X
 };

@@ -23,8 +23,7 @@ static void multiply(int64_t rows, int64_t columns, int64_t depth, matrix a, mat
       continue;
     }
     for (int64_t j = 0; j < columns; j++)
-      for (int64_t k = 0; k < depth; k++)
-        y[j] += a.data[i * a.row + k * a.column] * b.data[k * b.row + j * b.column];
+      for (int64_t k = 0; k < depth; k++) y[j] += a.data[i * a.row + k * a.column] * b.data[k * b.row + j * b.column];
   }
 }
 
@@ -100,7 +99,8 @@ static cosrel_status read_matmul(const cosrel_call *call, matmul *m, cosrel_erro
   if (status == COSREL_OK) status = cosrel_call_expect(call, 1, 1u << COSREL_F32, error);
   if (status != COSREL_OK) return status;
   if (a.rank == 0 || b.rank == 0) return cosrel_call_fail(call, error, COSREL_FORMAT, "expected no scalars");
-  *m = (matmul){.rows = a.rank > 1 ? a.dims[a.rank - 2] : 1, .columns = b.rank > 1 ? b.dims[b.rank - 1] : 1,
+  *m = (matmul){.rows = a.rank > 1 ? a.dims[a.rank - 2] : 1,
+                .columns = b.rank > 1 ? b.dims[b.rank - 1] : 1,
                 .depth = a.dims[a.rank - 1]};
   if (b.dims[b.rank > 1 ? b.rank - 2 : 0] != m->depth)
     return cosrel_call_fail(call, error, COSREL_FORMAT, "inner sizes %lld and %u differ", (long long)m->depth,

@@ -5,8 +5,8 @@
 #include "backends/reference/call.h"
 #include "backends/reference/families.h"
 
-/* Fills the output with elements of input 0: strides[d] apart along axis d of `shape`, beginning at `at`. `shape` has as
- * many elements as the output, but maybe more axes. */
+/* Fills the output with elements of input 0: strides[d] apart along axis d of `shape`, beginning at `at`. `shape` has
+ * as many elements as the output, but maybe more axes. */
 static void copy_strided(const cosrel_call *call, const cosrel_shape *shape, const int64_t *strides, int64_t at) {
   cosrel_walk w;
   cosrel_walk_over(&w, shape);
@@ -15,7 +15,8 @@ static void copy_strided(const cosrel_call *call, const cosrel_shape *shape, con
   cosrel_walk_copy(&w, call->in[0], call->out[0]);
 }
 
-/* Copies between two dense tensors seen as rows of bytes: `rows` runs of `bytes`, each tensor with a step of its own. */
+/* Copies between two dense tensors seen as rows of bytes: `rows` runs of `bytes`, each tensor with a step of its own.
+ */
 static void copy_runs(unsigned char *to, size_t to_step, const unsigned char *from, size_t from_step, size_t rows,
                       size_t bytes) {
   for (size_t r = 0; r < rows && bytes > 0; r++) memcpy(&to[r * to_step], &from[r * from_step], bytes);
@@ -32,8 +33,7 @@ static cosrel_status read_perm(const cosrel_call *call, int64_t *perm, cosrel_er
     for (uint32_t d = 0; d < rank; d++) perm[d] = rank - 1 - d;
   if (status != COSREL_OK) return status;
   for (uint32_t d = 0; d < rank; d++) seen |= 1u << perm[d];
-  if (seen != (1u << rank) - 1)
-    return cosrel_call_fail(call, error, COSREL_FORMAT, "perm: expected every axis once");
+  if (seen != (1u << rank) - 1) return cosrel_call_fail(call, error, COSREL_FORMAT, "perm: expected every axis once");
   return COSREL_OK;
 }
 
@@ -71,8 +71,7 @@ cosrel_status cosrel_concat_infer(const cosrel_call *call, cosrel_error *error) 
     const cosrel_tensor *in = call->in[i];
     bool fits = in != NULL && in->dtype == first->dtype && in->shape.rank == first->shape.rank;
     for (uint32_t d = 0; fits && d < in->shape.rank; d++) fits = d == axis || in->shape.dims[d] == dims[d];
-    if (!fits)
-      return cosrel_call_fail(call, error, COSREL_FORMAT, "input %u: type or shape differs from input 0's", i);
+    if (!fits) return cosrel_call_fail(call, error, COSREL_FORMAT, "input %u: type or shape differs from input 0's", i);
     dims[axis] += in->shape.dims[axis];
   }
   return cosrel_call_set(call, 0, first->dtype, first->shape.rank, dims, error);
@@ -98,7 +97,8 @@ static cosrel_status read_split(const cosrel_call *call, uint32_t *axis, int64_t
   const cosrel_shape *x = &call->in[0]->shape;
   uint32_t n = 0, parts = call->node->n_outputs;
   bool given = false;
-  cosrel_status status = cosrel_call_axis(call, cosrel_node_int(call->net, call->node, "axis", 0), x->rank, axis, error);
+  cosrel_status status =
+      cosrel_call_axis(call, cosrel_node_int(call->net, call->node, "axis", 0), x->rank, axis, error);
   if (status == COSREL_OK)
     status = cosrel_call_list(call, "split", 1, COSREL_OPERATOR_OUTPUTS_MAX, sizes, &n, &given, error);
   if (status != COSREL_OK) return status;
@@ -172,8 +172,8 @@ static cosrel_status read_slice(const cosrel_call *call, slice *s, cosrel_error 
   uint32_t n[4], seen = 0;
   bool given[4];
   for (uint32_t k = 0; k < 4; k++) {
-    cosrel_status status = cosrel_call_list(call, names[k], (int32_t)k + 1, COSREL_RANK_MAX, lists[k], &n[k], &given[k],
-                                            error);
+    cosrel_status status =
+        cosrel_call_list(call, names[k], (int32_t)k + 1, COSREL_RANK_MAX, lists[k], &n[k], &given[k], error);
     if (status != COSREL_OK) return status;
     if (k < 2 ? !given[k] || n[k] != n[0] : given[k] && n[k] != n[0])
       return cosrel_call_fail(call, error, COSREL_FORMAT, "%s: expected as many integers as in starts", names[k]);
@@ -295,9 +295,7 @@ cosrel_status cosrel_tile_infer(const cosrel_call *call, cosrel_error *error) {
   return cosrel_call_set(call, 0, call->in[0]->dtype, n, dims, error);
 }
 
-void cosrel_tile_run(const cosrel_call *call) {
-  copy_mapped(call, MAP_TILE, (int64_t[COSREL_RANK_MAX]){0}, NULL);
-}
+void cosrel_tile_run(const cosrel_call *call) { copy_mapped(call, MAP_TILE, (int64_t[COSREL_RANK_MAX]){0}, NULL); }
 
 /* Pad: begins of all axes, then ends; attributes up to opset 10, then inputs. Negative ones cut. */
 static cosrel_status read_pad(const cosrel_call *call, map_kind *kind, int64_t *pads, cosrel_error *error) {
@@ -402,14 +400,15 @@ void cosrel_space_to_depth_run(const cosrel_call *call) {
   turn_view(call, &(cosrel_shape){6, {x[0], x[1], x[2] / b, b, x[3] / b, b}}, (const uint32_t[]){0, 3, 5, 1, 2, 4});
 }
 
-/* ---- Gather: out[a, j, c] = in[a, index[j], c]. Where an index that is no constant is out of range, the nearest one is
- * taken ---- */
+/* ---- Gather: out[a, j, c] = in[a, index[j], c]. Where an index that is no constant is out of range, the nearest one
+ * is taken ---- */
 
 cosrel_status cosrel_gather_infer(const cosrel_call *call, cosrel_error *error) {
   const cosrel_shape *x = &call->in[0]->shape;
   const cosrel_tensor *indices = call->in[1];
   uint32_t axis = 0, rank = 0;
-  cosrel_status status = cosrel_call_axis(call, cosrel_node_int(call->net, call->node, "axis", 0), x->rank, &axis, error);
+  cosrel_status status =
+      cosrel_call_axis(call, cosrel_node_int(call->net, call->node, "axis", 0), x->rank, &axis, error);
   if (status == COSREL_OK) status = cosrel_call_expect(call, 1, COSREL_INDEX_TYPES, error);
   if (status != COSREL_OK) return status;
   int64_t dims[2 * COSREL_RANK_MAX], size = x->dims[axis];
@@ -429,7 +428,8 @@ cosrel_status cosrel_gather_infer(const cosrel_call *call, cosrel_error *error) 
 void cosrel_gather_run(const cosrel_call *call) {
   const cosrel_tensor *in = call->in[0], *indices = call->in[1];
   uint32_t axis = 0;
-  if (cosrel_call_axis(call, cosrel_node_int(call->net, call->node, "axis", 0), in->shape.rank, &axis, NULL) != COSREL_OK)
+  if (cosrel_call_axis(call, cosrel_node_int(call->net, call->node, "axis", 0), in->shape.rank, &axis, NULL) !=
+      COSREL_OK)
     return;
   int64_t size = in->shape.dims[axis];
   size_t bytes = cosrel_shape_span(&in->shape, axis + 1, in->shape.rank) * cosrel_dtype_bytes(in->dtype);

@@ -89,18 +89,17 @@ void cosrel_instance_norm_run(const cosrel_call *call) {
 cosrel_status cosrel_layer_norm_infer(const cosrel_call *call, cosrel_error *error) {
   const cosrel_shape *x = &call->in[0]->shape;
   uint32_t axis = 0;
-  cosrel_status status = cosrel_call_axis(call, cosrel_node_int(call->net, call->node, "axis", -1), x->rank, &axis,
-                                          error);
-  for (uint32_t i = 0; i < 3 && status == COSREL_OK; i++)
-    status = cosrel_call_expect(call, i, 1u << COSREL_F32, error);
+  cosrel_status status =
+      cosrel_call_axis(call, cosrel_node_int(call->net, call->node, "axis", -1), x->rank, &axis, error);
+  for (uint32_t i = 0; i < 3 && status == COSREL_OK; i++) status = cosrel_call_expect(call, i, 1u << COSREL_F32, error);
   if (status != COSREL_OK) return status;
   int64_t dims[COSREL_RANK_MAX];
   for (uint32_t d = 0; d < x->rank; d++) dims[d] = d < axis ? x->dims[d] : 1;
   for (uint32_t i = 1; i < 3; i++) {
     const cosrel_tensor *in = cosrel_call_in(call, i);
     if (in != NULL && cosrel_shape_elements(&in->shape) != cosrel_shape_span(x, axis, x->rank))
-      return cosrel_call_fail(call, error, COSREL_UNSUPPORTED, "input %u: expected the shape of the axes from %u on",
-                              i, axis);
+      return cosrel_call_fail(call, error, COSREL_UNSUPPORTED, "input %u: expected the shape of the axes from %u on", i,
+                              axis);
     status = cosrel_call_set(call, i, COSREL_F32, x->rank, dims, error); /* output i */
     if (status != COSREL_OK) return status;
   }
@@ -121,8 +120,7 @@ void cosrel_layer_norm_run(const cosrel_call *call) {
     double mean = 0, variance = 0;
     statistics(x, n, &mean, &variance);
     double factor = 1 / sqrt(variance + epsilon_of(call));
-    for (uint64_t i = 0; i < n; i++)
-      y[i] = (float)((x[i] - mean) * factor * gain[i] + (bias != NULL ? bias[i] : 0));
+    for (uint64_t i = 0; i < n; i++) y[i] = (float)((x[i] - mean) * factor * gain[i] + (bias != NULL ? bias[i] : 0));
     if (means != NULL) cosrel_store_real(means, r, mean);
     if (scales != NULL) cosrel_store_real(scales, r, factor);
   }

@@ -24,7 +24,6 @@ typedef struct cosrel_operator {
   uint8_t min_inputs, max_inputs, max_outputs;
   uint8_t first_opset; /* older files are refused */
   uint8_t variant;     /* which one of its family, for families that share their functions */
-  bool from_shapes;    /* Shape, Size: `run` reads no input's data, so that such a node is as good as a constant */
   /* Sets dtype and shape of the outputs from those of the inputs. An input's data is there only when constant; an
    * operator whose output shape depends on data (Reshape, Resize, ...) fails with COSREL_UNSUPPORTED without it. The
    * attributes and all sizes are checked here, so that `run` cannot fail on a net that settled. Called through
@@ -40,8 +39,8 @@ const cosrel_operator *cosrel_operator_find(const char *name);
 const cosrel_operator *cosrel_operator_table(uint32_t *n);
 
 /* What settling a net calls for every node: checks opset, numbers of inputs and outputs and sizes of inputs, then sets
- * the outputs by `infer`: no output has more than COSREL_ELEMENTS_MAX elements. COSREL_FORMAT or COSREL_UNSUPPORTED with
- * a line "node 'NAME' (Conv): what was expected". */
+ * the outputs by `infer`: no output has more than COSREL_ELEMENTS_MAX elements. COSREL_FORMAT or COSREL_UNSUPPORTED
+ * with a line "node 'NAME' (Conv): what was expected". */
 cosrel_status cosrel_operator_infer(const cosrel_call *call, cosrel_error *error);
 
 /* ---- The executor ---- */

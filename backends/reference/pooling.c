@@ -1,7 +1,7 @@
 /* MaxPool, AveragePool and their global forms over one to three spatial axes.
  *
- * A window (window.h) gives the largest or the mean of the places inside the input. With count_include_pad the mean also
- * counts places in the padding, which are 0; places behind the padding (ceil_mode) never count. */
+ * A window (window.h) gives the largest or the mean of the places inside the input. With count_include_pad the mean
+ * also counts places in the padding, which are 0; places behind the padding (ceil_mode) never count. */
 #include <math.h>
 
 #include "backends/reference/families.h"

@@ -43,7 +43,9 @@ static void softmax(uint8_t variant, const float *x, float *y, uint64_t n, uint6
   for (uint64_t i = 0; i < n; i++) {
     double z = x[i * step] - max;
     double hard = i == top ? 1 : 0;
-    y[i * step] = (float)(variant == COSREL_SOFTMAX ? exp(z) / sum : variant == COSREL_LOG_SOFTMAX ? z - log(sum) : hard);
+    y[i * step] = (float)(variant == COSREL_SOFTMAX       ? exp(z) / sum
+                          : variant == COSREL_LOG_SOFTMAX ? z - log(sum)
+                                                          : hard);
   }
 }
 
@@ -208,7 +210,8 @@ void cosrel_reduce_run(const cosrel_call *call) {
 
 static cosrel_status read_arg(const cosrel_call *call, uint32_t *axis, cosrel_error *error) {
   const cosrel_shape *x = &call->in[0]->shape;
-  cosrel_status status = cosrel_call_axis(call, cosrel_node_int(call->net, call->node, "axis", 0), x->rank, axis, error);
+  cosrel_status status =
+      cosrel_call_axis(call, cosrel_node_int(call->net, call->node, "axis", 0), x->rank, axis, error);
   if (status == COSREL_OK && x->dims[*axis] == 0)
     return cosrel_call_fail(call, error, COSREL_FORMAT, "axis %u is empty", *axis);
   return status;

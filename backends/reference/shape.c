@@ -20,8 +20,8 @@ void cosrel_identity_run(const cosrel_call *call) { copy(call); }
 
 cosrel_status cosrel_dropout_infer(const cosrel_call *call, cosrel_error *error) {
   const cosrel_tensor *training = cosrel_call_in(call, 2);
-  if (training != NULL && (training->data == NULL || cosrel_shape_elements(&training->shape) != 1 ||
-                           cosrel_load_int(training, 0) != 0))
+  if (training != NULL &&
+      (training->data == NULL || cosrel_shape_elements(&training->shape) != 1 || cosrel_load_int(training, 0) != 0))
     return cosrel_call_fail(call, error, COSREL_UNSUPPORTED, "training_mode: only a constant false is supported");
   cosrel_status status = cosrel_call_set_like(call, 0, call->in[0], error);
   if (status == COSREL_OK) status = cosrel_call_set_like(call, 1, call->in[0], error);
@@ -261,7 +261,7 @@ void cosrel_range_run(const cosrel_call *call) {
     if (cosrel_dtype_is_real(out->dtype))
       cosrel_store_real(out, i, cosrel_load_real(call->in[0], 0) + (double)i * cosrel_load_real(call->in[2], 0));
     else
-      cosrel_store_int(out, i, (int64_t)((uint64_t)cosrel_load_int(call->in[0], 0) +
-                                         i * (uint64_t)cosrel_load_int(call->in[2], 0)));
+      cosrel_store_int(
+          out, i, (int64_t)((uint64_t)cosrel_load_int(call->in[0], 0) + i * (uint64_t)cosrel_load_int(call->in[2], 0)));
   }
 }

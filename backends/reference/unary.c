@@ -48,13 +48,13 @@ static void parameters(const cosrel_call *call, double *a, double *b) {
   *b = cosrel_node_float(call->net, call->node, beta_name, beta);
 }
 
-#define EACH(type, f)                                \
-  for (uint64_t i = 0; i < n; i++) {                 \
-    const double x = ((const type *)in->data)[i];    \
-    ((type *)out->data)[i] = (type)(f);              \
+#define EACH(type, f)                             \
+  for (uint64_t i = 0; i < n; i++) {              \
+    const double x = ((const type *)in->data)[i]; \
+    ((type *)out->data)[i] = (type)(f);           \
   }
-#define CASE(name, text, opset, f)                                                      \
-  case COSREL_UNARY_##name:                                                             \
+#define CASE(name, f)       \
+  case COSREL_UNARY_##name: \
     if (in->dtype == COSREL_F32) EACH(float, f) else EACH(double, f) break;
 
 void cosrel_unary_run(const cosrel_call *call) {
@@ -152,7 +152,7 @@ cosrel_status cosrel_cast_infer(const cosrel_call *call, cosrel_error *error) {
   static const struct {
     int64_t code;
     cosrel_dtype dtype;
-  } types[] = {{1, COSREL_F32}, {2, COSREL_U8},  {3, COSREL_I8},  {6, COSREL_I32},
+  } types[] = {{1, COSREL_F32}, {2, COSREL_U8},   {3, COSREL_I8},  {6, COSREL_I32},
                {7, COSREL_I64}, {9, COSREL_BOOL}, {11, COSREL_F64}};
   int64_t to = cosrel_node_int(call->net, call->node, "to", 0);
   for (uint32_t k = 0; k < sizeof types / sizeof types[0]; k++) {

@@ -15,8 +15,8 @@ static cosrel_status read_padding(const cosrel_call *call, padding *mode, cosrel
 }
 
 /* What slide and spread have in common: all but the sizes of the other tensor. `sizes` gets those of input 0. */
-static cosrel_status read_window(const cosrel_call *call, const cosrel_tensor *weights, padding *mode,
-                                 cosrel_window *w, int64_t *sizes, cosrel_error *error) {
+static cosrel_status read_window(const cosrel_call *call, const cosrel_tensor *weights, padding *mode, cosrel_window *w,
+                                 int64_t *sizes, cosrel_error *error) {
   const cosrel_shape *x = &call->in[0]->shape;
   if (x->rank < 3 || x->rank > 2 + COSREL_WINDOW_AXES)
     return cosrel_call_fail(call, error, COSREL_UNSUPPORTED, "expected an input of 3 to 5 axes, not %u", x->rank);

@@ -1,8 +1,9 @@
 /* How a window slides over the spatial axes of a tensor [N, C, ...]; shared by convolutions and pools.
  *
- * A window joins position i of the narrow tensor with position i * stride - pad + k * dilation of the wide one, for each
- * place k of the kernel. A convolution or pool reads the wide tensor and writes the narrow one; a transposed convolution
- * does the reverse. There are always three spatial axes: those that a 1-D or 2-D tensor lacks come first, of size 1. */
+ * A window joins position i of the narrow tensor with position i * stride - pad + k * dilation of the wide one, for
+ * each place k of the kernel. A convolution or pool reads the wide tensor and writes the narrow one; a transposed
+ * convolution does the reverse. There are always three spatial axes: those that a 1-D or 2-D tensor lacks come first,
+ * of size 1. */
 #ifndef COSREL_BACKENDS_REFERENCE_WINDOW_H
 #define COSREL_BACKENDS_REFERENCE_WINDOW_H
 
@@ -17,8 +18,8 @@ typedef struct cosrel_window {
   int64_t pad[COSREL_WINDOW_AXES], pad_end[COSREL_WINDOW_AXES];
 } cosrel_window;
 
-/* Reads strides, dilations, pads, auto_pad (and kernel_shape, if `weights` is NULL) of a convolution or pool whose input
- * 0 is the wide tensor; works out the narrow sizes. weights: [M, C / group, kernel...]. */
+/* Reads strides, dilations, pads, auto_pad (and kernel_shape, if `weights` is NULL) of a convolution or pool whose
+ * input 0 is the wide tensor; works out the narrow sizes. weights: [M, C / group, kernel...]. */
 cosrel_status cosrel_window_slide(const cosrel_call *call, const cosrel_tensor *weights, bool ceil_mode,
                                   cosrel_window *window, cosrel_error *error);
 /* The same of a transposed convolution, whose input 0 is the narrow tensor. weights: [C, M / group, kernel...]. */
