@@ -8,5 +8,6 @@ int cosrel_cmd_compare(int argc, char **argv);
 int cosrel_cmd_inspect(int argc, char **argv);
 int cosrel_cmd_replay(int argc, char **argv);
 int cosrel_cmd_train(int argc, char **argv);
+int cosrel_cmd_zoo(int argc, char **argv);
 
 #endif

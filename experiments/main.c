@@ -13,6 +13,7 @@ static const struct {
     {"inspect", "shows a model as units", cosrel_cmd_inspect},
     {"replay", "simulates one workload under one policy", cosrel_cmd_replay},
     {"train", "trains a policy on simulated devices", cosrel_cmd_train},
+    {"zoo", "writes a built-in network as an ONNX file", cosrel_cmd_zoo},
     {NULL, NULL, NULL},
 };
 
