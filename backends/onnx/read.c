@@ -224,9 +224,9 @@ static cosrel_status add_outputs(reader *r, size_t index, cosrel_error *error) {
 
 static cosrel_status copy_bytes(reader *r, const void *from, size_t bytes, const void **to, cosrel_error *error) {
   void *copy = cosrel_net_allocate(r->net, (uint64_t)bytes + 1); /* a NUL behind text */
+  *to = copy;
   if (copy == NULL) return cosrel_net_no_memory(r->net, error);
   if (bytes > 0) memcpy(copy, from, bytes);
-  *to = copy;
   return COSREL_OK;
 }
 
