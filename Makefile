@@ -77,7 +77,7 @@ help:
 	@echo 'make asan       the tests under AddressSanitizer; likewise ubsan and, with clang, tsan'
 	@echo 'make cov        the tests with line coverage per file'
 	@echo 'make lint       clang-format, clang-tidy and cppcheck; make format mends what the first finds'
-	@echo 'make fuzz       the fuzz targets for FUZZ_SECONDS (20) each; needs clang'
+	@echo 'make fuzz       the fuzz targets for FUZZ_SECONDS (20) or on FUZZ_RUNS inputs each; needs clang'
 	@echo 'make install    program, library, headers and cosrel.pc under PREFIX (/usr/local), in DESTDIR'
 	@echo 'make clean      removes build/'
 	@echo 'Variables: CC CFLAGS MARCH BUILD PREFIX DESTDIR; see the top of the Makefile.'
@@ -197,10 +197,11 @@ fuzz:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang CFLAGS='-O1 -g' \
 	  SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' run-fuzzers
 FUZZ_SECONDS ?= 20
+FUZZ_RUNS ?=
 run-fuzzers: $(FUZZERS)
 	@for f in $(FUZZERS); do mkdir -p $$f.corpus; seeds=tests/corpus/$${f##*/fuzz_}; echo "== $${f##*/}"; \
 	  [ -d $$seeds ] || seeds=; \
-	  $$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -artifact_prefix=$$f. $$f.corpus \
+	  $$f $(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(FUZZ_SECONDS)) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -artifact_prefix=$$f. $$f.corpus \
 	    $$seeds && echo "ok      $${f##*/}" || exit 1; done
 
 install: all

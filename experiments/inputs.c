@@ -5,6 +5,7 @@
 
 #include "sched/case.h"
 #include "traces/profile_file.h"
+#include "traces/recording.h"
 #include "traces/workload_file.h"
 
 cosrel_status cosrel_inputs_load(const cosrel_strings *profiles, const cosrel_strings *workloads, cosrel_inputs *out,
@@ -28,10 +29,27 @@ cosrel_status cosrel_inputs_load(const cosrel_strings *profiles, const cosrel_st
   return COSREL_OK;
 }
 
+cosrel_status cosrel_inputs_record(cosrel_inputs *inputs, const char *trace, cosrel_error *error) {
+  cosrel_recording recording;
+  cosrel_status status = cosrel_recording_read(trace, &recording, error);
+  for (uint32_t w = 0; w < inputs->n_workloads && status == COSREL_OK; w++)
+    status = cosrel_recording_apply(&recording, &inputs->workloads[w], trace, error);
+  cosrel_recording_clear(&recording);
+  return status;
+}
+
+bool cosrel_inputs_fit(const cosrel_inputs *inputs, uint32_t profile, uint32_t workload) {
+  const cosrel_workload *w = &inputs->workloads[workload];
+  for (uint32_t s = 0; s < w->n_streams; s++)
+    if (cosrel_profile_find_model(&inputs->profiles[profile], w->streams[s].model) < 0) return false;
+  return true;
+}
+
 cosrel_status cosrel_inputs_solve(cosrel_inputs *inputs, cosrel_error *error) {
   for (uint32_t p = 0; p < inputs->n_profiles; p++)
     for (uint32_t w = 0; w < inputs->n_workloads; w++) {
       cosrel_case c;
+      if (!cosrel_inputs_fit(inputs, p, w)) continue;
       cosrel_status status = cosrel_case_create(&inputs->profiles[p], &inputs->workloads[w], &c, error);
       if (status != COSREL_OK) return status;
       status = cosrel_bound_solve(&c, &inputs->bounds[p * inputs->n_workloads + w], error);

@@ -1,5 +1,7 @@
 #include "sched/arrivals.h"
 
+#include <math.h>
+
 #include "sched/rng.h"
 
 enum { DRAW_GAP = 1, DRAW_PHASE = 2, DRAW_JITTER = 3, DRAW_BURST = 4 };
@@ -12,7 +14,7 @@ static const double burst_ratio_default = 3.0, burst_share_default = 0.2, burst_
  * By time change a Poisson process of varying rate is a unit one in that area. */
 static cosrel_time bursty(const cosrel_arrivals *a, double rate_hz, cosrel_stream_state *stream, uint64_t key,
                           double area, cosrel_time previous) {
-  bool given = a->kind == COSREL_ARRIVALS_BURSTY;
+  bool given = a->burst_ratio > 0;
   double ratio = given ? a->burst_ratio : burst_ratio_default;
   double share = given ? a->burst_share : burst_share_default;
   double burst_s = given ? a->burst_s : burst_s_default;
@@ -57,9 +59,12 @@ cosrel_time cosrel_arrival_time(const cosrel_case *c, uint32_t s, cosrel_stream_
       t = bursty(a, sc->rate_hz, stream, key, cosrel_rng_exponential(cosrel_rng_key(cosrel_rng_key(key, DRAW_GAP), k)),
                  previous);
       break;
-    case COSREL_ARRIVALS_RECORDED:
-      if (k < a->n_times) t = a->times[k];
+    case COSREL_ARRIVALS_RECORDED: {
+      /* A load changes the pace: at twice the rate the recording takes half the time. */
+      double at = k < a->n_times ? (double)a->times[k] * (a->rate_hz / sc->rate_hz) : INFINITY;
+      if (at < 0x1p62) t = (cosrel_time)at;
       break;
+    }
     case COSREL_ARRIVALS_CLOSED:
       if (k == 0) t = 0;
       break;

@@ -132,6 +132,44 @@ static void test_replay_writes_files(void **state) {
   free(output);
 }
 
+/* The same arrivals under the same seed make the same run; a load plays them faster. */
+static void test_recorded_arrivals(void **state) {
+  (void)state;
+  char *output = output_new();
+#define RUN "replay " CASE "--policy eft --duration 2 --seed 3 --json "
+  assert_int_equal(run(RUN "--arrivals bursty --load 0.5 --trace test_commands.trace.json", "2>/dev/null", output), 0);
+  json_t *first = json_loads(output, 0, NULL);
+  const char *line = RUN "--arrivals-from test_commands.trace.json";
+  json_t *again = repeatable_json(line, line);
+  assert_string_equal(json_string_value(json_object_get(again, "arrivals")), "recorded");
+  assert_true(number(again, "u") == number(first, "u"));
+  assert_true(number(again, "decisions") == number(first, "decisions"));
+  line = RUN "--arrivals-from test_commands.trace.json --load 1.2";
+  json_t *faster = repeatable_json(line, line);
+  assert_true(number(faster, "load") == 1.2);
+  assert_true(number(faster, "u") < number(first, "u"));
+  double rate = number(json_array_get(json_object_get(faster, "streams"), 0), "arrived");
+  assert_true(rate == number(json_array_get(json_object_get(first, "streams"), 0), "arrived")); /* all within 2 s */
+#undef RUN
+  assert_int_equal(run("compare " CASE "--policies fcfs,eft --subject eft --seeds 2 --duration 1 --json --load 0.4,0.8 "
+                       "--arrivals-from test_commands.trace.json",
+                       "2>/dev/null", output),
+                   0);
+  json_t *root = json_loads(output, 0, NULL);
+  assert_int_equal(json_array_size(json_object_get(root, "cells")), 2 * 2 * 2); /* own arrivals at two loads */
+  json_decref(root);
+  refused("replay " PROFILE
+          "--workload experiments/workloads/test/parking.json --policy eft "
+          "--arrivals-from test_commands.trace.json",
+          "test_commands.trace.json: no arrivals of stream 'bays'");
+  refused("replay " CASE "--policy eft --arrivals-from experiments/workloads/test/drone.json", "drone.json: format");
+  remove("test_commands.trace.json");
+  json_decref(first);
+  json_decref(again);
+  json_decref(faster);
+  free(output);
+}
+
 static void test_compare(void **state) {
   (void)state;
 #define LINE "compare " CASE "--policies fcfs,eft,best-static --load 0.9 --seeds 3 --duration 1 --json --threads "
@@ -150,6 +188,8 @@ static void test_compare(void **state) {
       assert_true(number(interval, "iqm") <= number(interval, "high"));
     }
   }
+  const json_t *open = json_array_get(json_object_get(root, "groups"), 0);
+  assert_int_equal(json_array_size(json_object_get(open, "rivals")), 0); /* nothing learned, and no --subject */
   /* A cell is what replay prints. */
   const char *line = "replay " CASE "--policy eft --arrivals periodic --load 0.9 --duration 1 --seed 2 --json";
   json_t *single = repeatable_json(line, line), *cell;
@@ -163,11 +203,26 @@ static void test_compare(void **state) {
 static void test_compare_table_and_csv(void **state) {
   (void)state;
   char *output = output_new(), line[4096];
-  assert_int_equal(run("compare " CASE "--policies all --arrivals poisson --load 0.6 --seeds 2 --duration 1 "
-                       "--csv test_commands.csv",
+  assert_int_equal(run("compare " CASE "experiments/workloads/test/parking.json --policies all --subject rollout "
+                       "--arrivals poisson --load 0.6,0.9 --seeds 2 --offline-seeds 1 --duration 1 "
+                       "--csv test_commands.csv --out test_commands.json",
                        "2>/dev/null", output),
                    0);
   assert_non_null(strstr(output, "best single online heuristic: "));
+  assert_non_null(strstr(output, "rollout, mean U"));
+  assert_non_null(strstr(output, "drone"));
+  json_t *root = json_load_file("test_commands.json", JSON_REJECT_DUPLICATES, NULL);
+  const json_t *group = json_array_get(json_object_get(root, "groups"), 0), *rival;
+  size_t index;
+  assert_int_equal(json_array_size(json_object_get(group, "cases")), 4);
+  json_array_foreach(json_object_get(group, "rivals"), index, rival) {
+    assert_true(number(json_object_get(rival, "improvement"), "low") <= 1);
+    const json_t *score = json_object_get(rival, "cases");
+    assert_true(number(score, "won") + number(score, "tied") + number(score, "lost") == 4);
+  }
+  assert_true(index > 15);
+  json_decref(root);
+  remove("test_commands.json");
   assert_non_null(strstr(output, "offline references"));
   for (const char *text = output; *text != '\0'; text++) { /* at most 120 columns */
     size_t bytes = strcspn(text, "\n"), columns = 0;
@@ -241,6 +296,8 @@ static void test_refused(void **state) {
   refused("compare " CASE "--policies fcfs,nothing", "nothing");
   refused("compare " CASE "--seeds 0", "--seeds");
   refused("compare " CASE "--load 0.6,x", "--load");
+  refused("compare " CASE "--policies fcfs,anneal --subject anneal --seeds 1 --duration 0.1", "anneal");
+  refused("compare " CASE "--policies fcfs --subject eft --seeds 1 --duration 0.1", "eft");
   refused("compare " PROFILE "--workload /nonexistent.json", "/nonexistent.json");
 }
 
@@ -275,6 +332,7 @@ int main(void) {
       cmocka_unit_test(test_replay),
       cmocka_unit_test(test_nominal_rates_are_a_load),
       cmocka_unit_test(test_replay_writes_files),
+      cmocka_unit_test(test_recorded_arrivals),
       cmocka_unit_test(test_compare),
       cmocka_unit_test(test_compare_table_and_csv),
       cmocka_unit_test(test_policy_file),

@@ -6,6 +6,9 @@
 #define LLVMFuzzerTestOneInput fuzz_policy
 #include "tests/fuzz_policy.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_trace
+#include "tests/fuzz_trace.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_workload
 #include "tests/fuzz_workload.c"
 #undef LLVMFuzzerTestOneInput
@@ -127,6 +130,11 @@ static void test_workload(void **state) {
   run_slice("tests/corpus/workload/all.json", fuzz_workload);
 }
 
+static void test_trace(void **state) {
+  (void)state;
+  run_slice("tests/corpus/trace/short.json", fuzz_trace);
+}
+
 /* Edits of a whole file: of one piece by what makes readers stumble, by bytes, or by a piece from elsewhere in it. */
 static void test_policy(void **state) {
   (void)state;
@@ -153,6 +161,6 @@ static void test_policy(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_profile), cmocka_unit_test(test_workload),
-                                     cmocka_unit_test(test_policy)};
+                                     cmocka_unit_test(test_trace), cmocka_unit_test(test_policy)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

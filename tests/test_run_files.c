@@ -14,6 +14,7 @@
 #include "sched/metrics.h"
 #include "tests/fixtures.h"
 #include "traces/perfetto.h"
+#include "traces/recording.h"
 #include "traces/trace_file.h"
 
 #define TIMELINE "test_timeline.json"
@@ -205,6 +206,73 @@ static void test_trace(void **state) {
   fixture_end(&r.f);
 }
 
+/* The arrivals read back from a trace are those of the run, and a workload can be given them. */
+static void test_recording(void **state) {
+  (void)state;
+  run r;
+  run_all(&r);
+  cosrel_recording recording;
+  cosrel_error error = {""};
+  if (cosrel_recording_read(TRACE, &recording, &error) != COSREL_OK) fail_msg("%s", error.text);
+  assert_int_equal(recording.n_streams, 2);
+  assert_int_equal(recording.horizon, COSREL_S / 2);
+  for (int s = 0; s < 2; s++) {
+    const cosrel_recorded_stream *stream = &recording.streams[s];
+    assert_string_equal(stream->name, r.f.workload.streams[s].name);
+    assert_int_equal(stream->n_times, r.result.streams[s].arrived);
+    for (uint32_t i = 1; i < stream->n_times; i++) assert_true(stream->times[i] >= stream->times[i - 1]);
+    assert_true(stream->times[stream->n_times - 1] < recording.horizon);
+  }
+  assert_int_equal(cosrel_recording_apply(&recording, &r.f.workload, TRACE, &error), COSREL_OK);
+  const cosrel_arrivals *arrivals = &r.f.workload.streams[1].arrivals;
+  assert_int_equal(arrivals->kind, COSREL_ARRIVALS_RECORDED);
+  assert_true(fabs(arrivals->rate_hz - 2.0 * recording.streams[1].n_times) < 1e-9); /* over half a second */
+  assert_int_equal(arrivals->times[0], recording.streams[1].times[0]);
+
+  snprintf(r.f.workload.streams[0].name, COSREL_NAME_MAX, "another");
+  assert_int_equal(cosrel_recording_apply(&recording, &r.f.workload, TRACE, &error), COSREL_INVALID);
+  assert_non_null(strstr(error.text, TRACE ": no arrivals of stream 'another'"));
+  cosrel_recording_clear(&recording);
+  fixture_end(&r.f);
+  remove(TIMELINE);
+  remove(TRACE);
+}
+
+/* What a trace may not be; the line names the place. */
+static void test_bad_traces(void **state) {
+  (void)state;
+#define HEAD "{\"format\":\"cosrel-trace\",\"version\":1,"
+#define REST "\"streams\":[{\"name\":\"a\"}],\"events\":["
+  static const struct {
+    const char *text, *part;
+  } bad[] = {
+      {"", "t.json: line 1"},
+      {"{\"format\":\"cosrel-profile\",\"version\":1}", "format"},
+      {HEAD REST "]}", "horizon_ns: missing"},
+      {HEAD "\"horizon_ns\":0," REST "]}", "horizon_ns: expected a time > 0"},
+      {HEAD "\"horizon_ns\":9,\"streams\":[],\"events\":[]}", "streams: expected at least one"},
+      {HEAD "\"horizon_ns\":9,\"streams\":[{\"name\":\"a\"},{\"name\":\"a\"}],\"events\":[]}", "streams[1].name"},
+      {HEAD "\"horizon_ns\":9,\"colour\":1," REST "]}", "colour"},
+      {HEAD "\"horizon_ns\":9," REST "{\"event\":\"arrival\",\"t_ns\":1,\"stream\":1}]}", "events[0].stream"},
+      {HEAD "\"horizon_ns\":9," REST "{\"event\":\"dance\",\"t_ns\":1}]}", "events[0].event"},
+      {HEAD "\"horizon_ns\":9," REST "{\"event\":\"arrival\",\"t_ns\":-1,\"stream\":0}]}", "events[0].t_ns"},
+      {HEAD "\"horizon_ns\":9," REST
+            "{\"event\":\"telemetry\",\"t_ns\":2},{\"event\":\"arrival\",\"t_ns\":1,\"stream\":0}]}",
+       "events[1].t_ns: expected events in order"},
+  };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    cosrel_recording recording;
+    cosrel_error error = {""};
+    if (cosrel_recording_parse(bad[i].text, strlen(bad[i].text), "t.json", &recording, &error) == COSREL_OK)
+      fail_msg("accepted: %s", bad[i].text);
+    if (strstr(error.text, "t.json: ") != error.text || strstr(error.text, bad[i].part) == NULL)
+      fail_msg("%s: expected '%s' in '%s'", bad[i].text, bad[i].part, error.text);
+    assert_int_equal(recording.n_streams, 0);
+  }
+#undef HEAD
+#undef REST
+}
+
 static void test_failures_leave_nothing(void **state) {
   (void)state;
   fixture f;
@@ -232,6 +300,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_timeline),
       cmocka_unit_test(test_trace),
+      cmocka_unit_test(test_recording),
+      cmocka_unit_test(test_bad_traces),
       cmocka_unit_test(test_failures_leave_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
