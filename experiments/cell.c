@@ -1,63 +1,10 @@
 #include "experiments/cell.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "agent/agent.h"
 #include "backends/sim/sim.h"
 #include "experiments/timing.h"
-
-static bool is_policy_file(const char *word) {
-  static const char suffix[] = ".safetensors";
-  size_t length = strlen(word);
-  return strchr(word, '/') != NULL ||
-         (length > sizeof suffix - 1 && strcmp(word + length - (sizeof suffix - 1), suffix) == 0);
-}
-
-cosrel_status cosrel_contender_open(const char *word, cosrel_contender *out, cosrel_error *error) {
-  *out = (cosrel_contender){.name = word};
-  if (is_policy_file(word)) {
-    out->learned = true;
-    out->agent = calloc(1, sizeof *out->agent);
-    if (out->agent == NULL) return cosrel_fail(error, COSREL_NOMEM, "%s: no memory for the policy", word);
-    cosrel_status status = cosrel_agent_read(word, out->agent, error);
-    if (status != COSREL_OK) cosrel_contender_close(out);
-    return status;
-  }
-  for (const cosrel_policy_ops *const *p = cosrel_policy_list(); *p != NULL; p++)
-    if (strcmp((*p)->name, word) == 0) {
-      out->offline = (*p)->offline;
-      return COSREL_OK;
-    }
-  if (strncmp(word, "all-", 4) == 0) return COSREL_OK; /* whether there is such a processor depends on the case */
-  return cosrel_fail(error, COSREL_INVALID, "policy '%s': no such policy and no policy file", word);
-}
-
-void cosrel_contender_close(cosrel_contender *contender) {
-  free(contender->agent);
-  memset(contender, 0, sizeof *contender);
-}
-
-cosrel_status cosrel_contender_create(const cosrel_contender *contender, const cosrel_case *c,
-                                      const cosrel_policy_config *config, cosrel_policy *out, cosrel_error *error) {
-  if (contender->agent != NULL) return cosrel_agent_policy(contender->agent, c, config->plan_budget, out, error);
-  return cosrel_policy_create(contender->name, c, config, out, error);
-}
-
-void cosrel_names_all(const cosrel_profile *profiles, uint32_t n_profiles, cosrel_names *out) {
-  out->n = 0;
-  for (uint32_t p = 0; p < profiles[0].n_processors; p++) {
-    bool common = true;
-    for (uint32_t i = 1; i < n_profiles; i++)
-      common = common && cosrel_profile_find_processor(&profiles[i], profiles[0].processors[p].name) >= 0;
-    if (!common) continue;
-    snprintf(out->storage[p], sizeof out->storage[p], "all-%s", profiles[0].processors[p].name);
-    out->items[out->n++] = out->storage[p];
-  }
-  for (const cosrel_policy_ops *const *p = cosrel_policy_list(); *p != NULL; p++) out->items[out->n++] = (*p)->name;
-}
 
 cosrel_status cosrel_arrivals_parse(const char *word, int *out, cosrel_error *error) {
   int kind = cosrel_arrivals_from_name(word);

@@ -5,8 +5,8 @@
 #include "experiments/cell.h"
 #include "experiments/commands.h"
 #include "experiments/inputs.h"
-#include "experiments/options.h"
 #include "experiments/result_json.h"
+#include "experiments/run_options.h"
 #include "traces/perfetto.h"
 #include "traces/trace_file.h"
 
@@ -41,11 +41,10 @@ static void print_cell(const cosrel_cell *cell) {
 }
 
 typedef struct request {
-  cosrel_strings profile, workload;
+  cosrel_run_options run;
   const char *policy, *arrivals, *perfetto, *trace;
-  uint64_t plan_budget, seed;
-  double duration_s, load;
-  bool json, timing, no_noise;
+  double load;
+  bool timing;
 } request;
 
 /* Runs the cell with the writers that were asked for; their files appear only when all went well. */
@@ -54,11 +53,8 @@ static cosrel_status replay(const request *q, const cosrel_case *c, const cosrel
   cosrel_perfetto *perfetto = NULL;
   cosrel_trace_writer *trace = NULL;
   cosrel_cell cell;
-  cosrel_cell_config config = {.seed = q->seed,
-                               .duration_s = q->duration_s,
-                               .plan_budget = (uint32_t)q->plan_budget,
-                               .noise = !q->no_noise,
-                               .timing = q->timing};
+  cosrel_cell_config config = cosrel_run_config(&q->run);
+  config.timing = q->timing;
   cosrel_status status = COSREL_OK;
 
   if (q->perfetto != NULL) {
@@ -67,8 +63,8 @@ static cosrel_status replay(const request *q, const cosrel_case *c, const cosrel
     config.sinks = cosrel_perfetto_sink(perfetto);
   }
   if (q->trace != NULL) {
-    status = cosrel_trace_begin(q->trace, c, contender->name, q->seed, (cosrel_time)llround(q->duration_s * 1e9),
-                                &trace, error);
+    status = cosrel_trace_begin(q->trace, c, contender->name, q->run.seed,
+                                (cosrel_time)llround(q->run.duration_s * 1e9), &trace, error);
     if (status != COSREL_OK) goto fail;
     cosrel_trace_sink(trace)->next = config.sinks;
     config.sinks = cosrel_trace_sink(trace);
@@ -85,7 +81,7 @@ static cosrel_status replay(const request *q, const cosrel_case *c, const cosrel
     trace = NULL;
     if (status != COSREL_OK) goto fail;
   }
-  if (q->json) return cosrel_json_print(cosrel_cell_json(&cell), error);
+  if (q->run.json) return cosrel_json_print(cosrel_cell_json(&cell), error);
   print_cell(&cell);
   return COSREL_OK;
 
@@ -96,7 +92,7 @@ fail:
 }
 
 int cosrel_cmd_replay(int argc, char **argv) {
-  request q = {.duration_s = 10, .seed = 1, .plan_budget = COSREL_PLAN_DEFAULT};
+  request q = {.run = COSREL_RUN_OPTIONS_DEFAULT};
   const cosrel_usage usage = {
       "replay",
       "--profile P --workload W --policy NAME|FILE [options]",
@@ -107,23 +103,16 @@ int cosrel_cmd_replay(int argc, char **argv) {
       0,
       0};
   const cosrel_option options[] = {
-      {"profile", COSREL_OPTION_FILES, &q.profile, "P", "device profile", 0, 0, true},
-      {"workload", COSREL_OPTION_FILES, &q.workload, "W", "workload", 0, 0, true},
-      {"policy", COSREL_OPTION_TEXT, &q.policy, "NAME|FILE", "a built-in policy or a policy file", 0, 0, true},
-      {"plan-budget", COSREL_OPTION_COUNT, &q.plan_budget, "N",
-       "simulated decisions per decision, 0: do not plan (rollout: 300, a trained policy: 0)", 0, 1e6, false},
-      {"duration", COSREL_OPTION_NUMBER, &q.duration_s, "S", "seconds of arrivals (10)", 0.001, 86400, false},
-      {"seed", COSREL_OPTION_COUNT, &q.seed, "N", "keys every draw (1)", 0, 9e15, false},
+      COSREL_RUN_OPTION_LINES(q.run),
+      {"policy", COSREL_OPTION_TEXT, &q.policy, "NAME|FILE", "a built-in policy, cosrel or a policy file", 0, 0, true},
       {"load", COSREL_OPTION_NUMBER, &q.load, "L",
        "arrival rates as a share of the largest possible ones (the workload's)", 0.001, 100, false},
       {"arrivals", COSREL_OPTION_TEXT, &q.arrivals, "KIND", "closed, periodic, poisson, bursty (the workload's)", 0, 0,
        false},
       {"perfetto", COSREL_OPTION_TEXT, &q.perfetto, "F", "writes a timeline for ui.perfetto.dev", 0, 0, false},
       {"trace", COSREL_OPTION_TEXT, &q.trace, "F", "writes the run's trace", 0, 0, false},
-      {"json", COSREL_OPTION_FLAG, &q.json, NULL, "one JSON document on stdout", 0, 0, false},
       {"timing", COSREL_OPTION_FLAG, &q.timing, NULL, "measures how long decisions take", 0, 0, false},
-      {"no-noise", COSREL_OPTION_FLAG, &q.no_noise, NULL, "every segment takes its mean time", 0, 0, false},
-      {NULL, COSREL_OPTION_FLAG, NULL, NULL, NULL, 0, 0, false},
+      COSREL_OPTION_END,
   };
   cosrel_parse parse = cosrel_options_parse(&usage, options, argc, argv, NULL);
   if (parse != COSREL_PARSE_OK) return cosrel_parse_exit(parse);
@@ -134,11 +123,13 @@ int cosrel_cmd_replay(int argc, char **argv) {
   cosrel_case c = {0};
   int arrivals = COSREL_ARRIVALS_OWN;
   cosrel_status status = COSREL_OK;
-  if (q.profile.n != 1 || q.workload.n != 1)
+  if (q.run.profiles.n != 1 || q.run.workloads.n != 1)
     status = cosrel_fail(&error, COSREL_INVALID, "replay: expected one --profile and one --workload");
   if (status == COSREL_OK && q.arrivals != NULL) status = cosrel_arrivals_parse(q.arrivals, &arrivals, &error);
   if (status == COSREL_OK) status = cosrel_contender_open(q.policy, &contender, &error);
-  if (status == COSREL_OK) status = cosrel_inputs_load(&q.profile, &q.workload, &inputs, &error);
+  if (status == COSREL_OK) status = cosrel_inputs_load(&q.run.profiles, &q.run.workloads, &inputs, &error);
+  if (status == COSREL_OK && q.run.arrivals_from != NULL)
+    status = cosrel_inputs_record(&inputs, q.run.arrivals_from, &error);
   if (status == COSREL_OK) status = cosrel_inputs_solve(&inputs, &error);
   if (status == COSREL_OK)
     status = cosrel_case_prepare(inputs.profiles, inputs.workloads, inputs.bounds, arrivals, q.load, &c, &error);

@@ -50,8 +50,9 @@ static void show(cosrel_progress *p, uint64_t done, const char *note, double now
     if (done > 0 && done < p->total) fprintf(stderr, ", %.0f s left", spent * (1.0 - share) / share);
     fprintf(stderr, "%s%s\033[K", note != NULL ? "  " : "", note != NULL ? note : "");
   } else {
-    fprintf(stderr, "%" PRIu64 "/%" PRIu64 " %s after %.0f s%s%s\n", done, p->total, p->what, spent,
-            note != NULL ? "  " : "", note != NULL ? note : "");
+    fprintf(stderr, "%" PRIu64 "/%" PRIu64 " %s after %.0f s", done, p->total, p->what, spent);
+    if (done > 0 && done < p->total) fprintf(stderr, ", %.0f s left", spent * (1.0 - share) / share);
+    fprintf(stderr, "%s%s\n", note != NULL ? "  " : "", note != NULL ? note : "");
   }
   fflush(stderr);
 }

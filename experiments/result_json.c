@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "traces/atomic.h"
+
 json_t *cosrel_json_real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 /* Figures that are never negative use a negative value for "not defined". */
@@ -54,11 +56,26 @@ json_t *cosrel_cell_json(const cosrel_cell *cell) {
   return NULL;
 }
 
+static const size_t how = JSON_INDENT(2) | JSON_REAL_PRECISION(12);
+
 cosrel_status cosrel_json_print(json_t *root, cosrel_error *error) {
   if (root == NULL) return cosrel_fail(error, COSREL_NOMEM, "no memory for the JSON document");
-  int bad = json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+  int bad = json_dumpf(root, stdout, how);
   json_decref(root);
   bad |= putchar('\n') == EOF;
   bad |= fflush(stdout);
   return bad ? cosrel_fail(error, COSREL_IO, "stdout: cannot write the JSON document") : COSREL_OK;
+}
+
+cosrel_status cosrel_json_write(const char *path, json_t *root, cosrel_error *error) {
+  cosrel_atomic atomic;
+  if (root == NULL) return cosrel_fail(error, COSREL_NOMEM, "no memory for the JSON document");
+  cosrel_status status = cosrel_atomic_begin(path, &atomic, error);
+  if (status == COSREL_OK) {
+    json_dumpf(root, atomic.file, how); /* a failure stays in the file until the end */
+    fputc('\n', atomic.file);
+    status = cosrel_atomic_commit(&atomic, error);
+  }
+  json_decref(root);
+  return status;
 }

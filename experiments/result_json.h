@@ -15,5 +15,7 @@ json_t *cosrel_json_real(double x);
 
 /* Prints one document and a newline to stdout and drops the reference. Fails when either does. */
 cosrel_status cosrel_json_print(json_t *root, cosrel_error *error);
+/* The same into a file, whole or not at all. */
+cosrel_status cosrel_json_write(const char *path, json_t *root, cosrel_error *error);
 
 #endif

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "experiments/comparison.h"
+#include "experiments/present.h"
 #include "experiments/result_json.h"
 #include "tests/fixtures.h"
 #include "traces/workload_file.h"
@@ -53,6 +53,7 @@ static cosrel_comparison compare(const setup *s, uint32_t threads) {
   cosrel_comparison q = {.n_cases = N_CASES,
                          .n_seeds = N_SEEDS,
                          .n_policies = N_POLICIES,
+                         .n_offline_seeds = N_SEEDS,
                          .cases = s->cases,
                          .contenders = s->contenders,
                          .config = {.seed = 10, .duration_s = 2, .noise = true}};
@@ -75,7 +76,7 @@ static void test_threads_change_nothing(void **state) {
   setup_begin(&s);
   cosrel_comparison one = compare(&s, 1), three = compare(&s, 3);
   for (int i = 0; i < N_CASES * N_SEEDS * N_POLICIES; i++) {
-    char *a = dump(&one.cells[i]), *b = dump(&three.cells[i]);
+    char *a = dump(one.cells[i]), *b = dump(three.cells[i]);
     assert_string_equal(a, b);
     free(a);
     free(b);
@@ -84,7 +85,7 @@ static void test_threads_change_nothing(void **state) {
   cosrel_cell cell;
   cosrel_cell_config config = {.seed = 12, .duration_s = 2, .noise = true};
   assert_int_equal(cosrel_cell_run(&s.cases[2], &s.contenders[1], &config, &cell, NULL), COSREL_OK);
-  char *a = dump(cosrel_comparison_cell(&one, 2, 2, 1)), *b = dump(&cell);
+  char *a = dump(*cosrel_comparison_cell(&one, 2, 2, 1)), *b = dump(&cell);
   assert_string_equal(a, b);
   free(a);
   free(b);
@@ -101,12 +102,12 @@ static void test_runs_are_paired(void **state) {
   for (uint32_t c = 1; c < N_CASES; c++)
     for (uint32_t seed = 0; seed < N_SEEDS; seed++)
       for (uint32_t stream = 0; stream < 2; stream++) {
-        uint64_t arrived = cosrel_comparison_cell(&q, c, seed, 0)->result.streams[stream].arrived;
+        uint64_t arrived = (*cosrel_comparison_cell(&q, c, seed, 0))->result.streams[stream].arrived;
         assert_true(arrived > 50);
-        assert_int_equal(arrived, cosrel_comparison_cell(&q, c, seed, 1)->result.streams[stream].arrived);
+        assert_int_equal(arrived, (*cosrel_comparison_cell(&q, c, seed, 1))->result.streams[stream].arrived);
       }
   /* Seeds differ. */
-  assert_true(cosrel_comparison_cell(&q, 2, 0, 0)->result.u != cosrel_comparison_cell(&q, 2, 1, 0)->result.u);
+  assert_true((*cosrel_comparison_cell(&q, 2, 0, 0))->result.u != (*cosrel_comparison_cell(&q, 2, 1, 0))->result.u);
   cosrel_comparison_clear(&q);
   setup_end(&s);
 }
@@ -124,8 +125,8 @@ static void test_json_keys(void **state) {
   setup s;
   setup_begin(&s);
   cosrel_comparison q = compare(&s, 1);
-  json_t *open = cosrel_cell_json(cosrel_comparison_cell(&q, 2, 0, 0));
-  json_t *closed = cosrel_cell_json(cosrel_comparison_cell(&q, 0, 0, 0));
+  json_t *open = cosrel_cell_json(*cosrel_comparison_cell(&q, 2, 0, 0));
+  json_t *closed = cosrel_cell_json(*cosrel_comparison_cell(&q, 0, 0, 0));
   assert_int_equal(json_object_size(open), sizeof keys / sizeof *keys);
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
     if (json_object_get(open, keys[i]) == NULL) fail_msg("no key %s", keys[i]);
@@ -152,72 +153,150 @@ static void test_json_keys(void **state) {
   setup_end(&s);
 }
 
-/* Two open cases, two seeds; heuristics h and k, a learned policy l, an offline reference o that beats them all. */
-static void test_conclusions_by_hand(void **state) {
-  (void)state;
-  static const double u[2][2][4] = {
+/* Two open cases, two seeds; heuristics h and k, a learned policy l, an offline reference o that ran one seed. */
+enum { BY_HAND_CASES = 2, BY_HAND_SEEDS = 2, BY_HAND_POLICIES = 4, L = 2 };
+
+static void by_hand_begin(setup *s, cosrel_contender *contenders, cosrel_comparison *q) {
+  static const double u[BY_HAND_CASES][BY_HAND_SEEDS][BY_HAND_POLICIES] = {
       /*  h     k     l     o */
       {{0.50, 0.60, 0.62, 0.9}, {0.52, 0.64, 0.66, 0.9}}, /* k is best: 0.62; l 0.64 */
       {{0.70, 0.40, 0.69, 0.9}, {0.74, 0.40, 0.73, 0.9}}, /* h is best: 0.72; l 0.71 */
   };
+  setup_begin(s);
+  contenders[0] = (cosrel_contender){.name = "h"};
+  contenders[1] = (cosrel_contender){.name = "k"};
+  contenders[2] = (cosrel_contender){.name = "l", .kind = COSREL_CONTENDER_LEARNED};
+  contenders[3] = (cosrel_contender){.name = "o", .kind = COSREL_CONTENDER_OFFLINE};
+  *q = (cosrel_comparison){.n_cases = BY_HAND_CASES,
+                           .n_seeds = BY_HAND_SEEDS,
+                           .n_policies = BY_HAND_POLICIES,
+                           .n_offline_seeds = 1,
+                           .cases = &s->cases[1],
+                           .contenders = contenders};
+  q->cells = (cosrel_cell **)calloc(cosrel_comparison_size(q), sizeof *q->cells);
+  assert_non_null(q->cells);
+  for (uint32_t c = 0; c < BY_HAND_CASES; c++)
+    for (uint32_t seed = 0; seed < BY_HAND_SEEDS; seed++)
+      for (uint32_t p = 0; p < BY_HAND_POLICIES; p++) {
+        if (p == 3 && seed > 0) continue;
+        cosrel_cell *cell = calloc(1, sizeof *cell);
+        assert_non_null(cell);
+        cell->c = &q->cases[c];
+        cell->policy = contenders[p].name;
+        cell->result = (cosrel_result){
+            .u = u[c][seed][p], .antt = p == L ? 3 : 2, .energy_ratio = p == L ? 1 : 2, .bound_share = -1};
+        *cosrel_comparison_cell(q, c, seed, p) = cell;
+      }
+}
+
+static void assert_near(double a, double b) {
+  if (!(fabs(a - b) < 1e-12)) fail_msg("%.17g is not %.17g", a, b);
+}
+
+static void test_conclusions_by_hand(void **state) {
+  (void)state;
+  setup s;
+  cosrel_contender contenders[BY_HAND_POLICIES];
+  cosrel_comparison q;
+  cosrel_summary open, closed;
+  by_hand_begin(&s, contenders, &q);
+  assert_int_equal(cosrel_summary_create(&q, COSREL_LOOP_OPEN, L, &open), COSREL_OK);
+  assert_int_equal(cosrel_summary_create(&q, COSREL_LOOP_CLOSED, L, &closed), COSREL_OK);
+  assert_int_equal(open.online.n_cases, 2);
+  assert_int_equal(open.online.n_runs, 4);
+  assert_int_equal(open.offline.n_runs, 2);
+  assert_int_equal(closed.online.n_cases, 0);
+  assert_int_equal(open.headline, COSREL_FIGURE_U);
+  assert_int_equal(open.cases[0].best, 1);
+  assert_int_equal(open.cases[1].best, 0);
+  assert_int_equal(open.single, 0); /* h: (0.51 + 0.72) / 2 = 0.615; k: (0.62 + 0.40) / 2 = 0.51 */
+  assert_near(open.hindsight_mean, 0.67);
+  assert_near(open.mean[L], 0.675);
+  assert_near(cosrel_summary_figure(&open, L, COSREL_FIGURE_U)->value, 0.675); /* IQM of 0.62 0.66 0.69 0.73 */
+  assert_near(cosrel_summary_figure(&open, 3, COSREL_FIGURE_U)->value, 0.9);
+  assert_true(isnan(cosrel_summary_figure(&open, L, COSREL_FIGURE_BOUND_SHARE)->value));
+
+  assert_int_equal(open.n_rivals, 4); /* hindsight-best, h, k; then o */
+  const cosrel_rival *hindsight = &open.rivals[0], *h = &open.rivals[1], *o = &open.rivals[3];
+  assert_int_equal(hindsight->policy, COSREL_HINDSIGHT);
+  assert_int_equal(h->policy, 0);
+  assert_int_equal(o->policy, 3);
+  assert_true(o->offline && !h->offline);
+  assert_near(hindsight->difference.value, 0.005);                    /* (0.02 - 0.01) / 2 */
+  assert_near(hindsight->difference.high, hindsight->difference.low); /* the same in every pair */
+  assert_near(hindsight->lost_ratio.value, 0.325 / 0.33);
+  assert_near(hindsight->ratio_mean, (0.64 / 0.62 + 0.71 / 0.72) / 2);
+  assert_near(hindsight->ratio_least, 0.71 / 0.72);
+  assert_int_equal(hindsight->score.won, 1);
+  assert_int_equal(hindsight->score.lost, 1);
+  assert_near(h->difference.value, 0.06); /* (0.13 - 0.01) / 2 */
+  assert_true(h->difference.low < h->difference.value && h->difference.value < h->difference.high);
+  assert_near(h->improvement.value, (1 + 0.25) / 2); /* of 4 pairs in case 1 only 0.73 > 0.70 */
+  assert_near(h->antt_ratio.value, 1.5);
+  assert_near(h->energy_ratio.value, 0.5);
+  assert_near(o->difference.value, 0.655 - 0.9); /* over the first seed alone */
+
+  assert_int_equal(open.n_slices, 2); /* periodic, poisson: all else they have in common */
+  assert_string_equal(open.slices[0].label, "periodic");
+  assert_near(open.slices[0].lost_ratio.value, 0.36 / 0.49);
+  assert_near(open.slices[1].hindsight, 0.72);
+  assert_int_equal(open.slices[1].against_single.lost, 1);
+  assert_int_equal(open.n_verdicts, 1);
+  assert_near(open.verdicts[0].minus_best.value, 0.06);
+  cosrel_summary_destroy(&open);
+  cosrel_summary_destroy(&closed);
+
+  /* A case that was interrupted is left out; so is the subject when it is the best rule itself. */
+  for (uint32_t seed = 0; seed < BY_HAND_SEEDS; seed++) {
+    free(*cosrel_comparison_cell(&q, 0, seed, 1));
+    *cosrel_comparison_cell(&q, 0, seed, 1) = NULL;
+  }
+  assert_int_equal(cosrel_summary_create(&q, COSREL_LOOP_ALL, 0, &open), COSREL_OK);
+  assert_int_equal(open.online.n_cases, 1);
+  assert_int_equal(open.single, 1);
+  assert_near(open.rivals[0].difference.value, 0.32);
+  cosrel_summary_destroy(&open);
+  cosrel_comparison_clear(&q);
+  setup_end(&s);
+}
+
+/* Offline policies run on the first seeds only, the others on all. */
+static void test_offline_seeds(void **state) {
+  (void)state;
   setup s;
   setup_begin(&s);
-  cosrel_contender contenders[4] = {
-      {.name = "h"}, {.name = "k"}, {.name = "l", .learned = true}, {.name = "o", .offline = true}};
-  cosrel_cell cells[16] = {{0}};
-  uint8_t done[16];
-  uint32_t n_complete[2] = {2, 2}, complete[4] = {0, 1, 0, 1};
-  memset(done, 1, sizeof done);
-  cosrel_comparison q = {.n_cases = 2,
-                         .n_seeds = 2,
-                         .n_policies = 4,
-                         .cases = &s.cases[1],
-                         .contenders = contenders,
-                         .cells = cells,
-                         .done = done,
-                         .n_complete = n_complete,
-                         .complete = complete};
-  for (int c = 0; c < 2; c++)
-    for (int seed = 0; seed < 2; seed++)
-      for (int p = 0; p < 4; p++) {
-        cells[(c * 2 + seed) * 4 + p].result.u = u[c][seed][p];
-        cells[(c * 2 + seed) * 4 + p].result.bound_share = -1;
-      }
-
-  cosrel_group open, closed;
-  assert_int_equal(cosrel_group_create(&q, COSREL_GROUP_OPEN, &open), COSREL_OK);
-  assert_int_equal(cosrel_group_create(&q, COSREL_GROUP_CLOSED, &closed), COSREL_OK);
-  assert_int_equal(open.n_cases, 2);
-  assert_int_equal(closed.n_cases, 0);
-  assert_int_equal(open.headline, COSREL_FIGURE_U);
-  assert_int_equal(cosrel_case_best(&q, 0, COSREL_FIGURE_U), 1);
-  assert_int_equal(cosrel_case_best(&q, 1, COSREL_FIGURE_U), 0);
-  assert_int_equal(cosrel_group_best(&q, &open), 0); /* h: (0.51 + 0.72) / 2 = 0.615; k: (0.62 + 0.40) / 2 = 0.51 */
-  assert_true(fabs(cosrel_group_mean(&q, &open, 2) - 0.675) < 1e-12);
-
-  cosrel_verdict v;
-  assert_int_equal(cosrel_group_verdict(&q, &open, 2, &v), COSREL_OK);
-  assert_true(fabs(v.minus_best.value - 0.06) < 1e-12);                      /* (0.13 - 0.01) / 2 */
-  assert_true(fabs(v.minus_hindsight.value - 0.005) < 1e-12);                /* (0.02 - 0.01) / 2 */
-  assert_true(fabs(v.minus_hindsight.high - v.minus_hindsight.low) < 1e-12); /* the same in every pair */
-  assert_true(v.minus_best.low < v.minus_best.value && v.minus_best.value < v.minus_best.high);
-  assert_true(fabs(v.ratio_mean - (0.64 / 0.62 + 0.71 / 0.72) / 2) < 1e-12);
-  assert_true(fabs(v.ratio_least - 0.71 / 0.72) < 1e-12);
-  assert_int_equal(v.wins, 1);
-
-  cosrel_interval interval; /* of 0.62 0.66 0.69 0.73 */
-  assert_true(cosrel_group_interval(&q, &open, 2, COSREL_FIGURE_U, &interval));
-  assert_true(fabs(interval.value - 0.675) < 1e-12);
-  assert_false(cosrel_group_interval(&q, &open, 2, COSREL_FIGURE_BOUND_SHARE, &interval));
-
-  n_complete[0] = 0; /* a case that was interrupted is left out */
-  cosrel_group_destroy(&open);
-  assert_int_equal(cosrel_group_create(&q, COSREL_GROUP_ALL, &open), COSREL_OK);
-  assert_int_equal(open.n_cases, 1);
-  assert_int_equal(cosrel_group_best(&q, &open), 0);
-  cosrel_group_destroy(&open);
-  cosrel_group_destroy(&closed);
+  s.contenders[1].kind = COSREL_CONTENDER_OFFLINE;
+  cosrel_comparison q = {.n_cases = N_CASES,
+                         .n_seeds = N_SEEDS,
+                         .n_policies = N_POLICIES,
+                         .n_offline_seeds = 1,
+                         .cases = s.cases,
+                         .contenders = s.contenders,
+                         .config = {.seed = 10, .duration_s = 0.2}};
+  cosrel_error error = {""};
+  assert_int_equal(cosrel_comparison_run(&q, 2, &error), COSREL_OK);
+  for (uint32_t c = 0; c < N_CASES; c++)
+    for (uint32_t seed = 0; seed < N_SEEDS; seed++) {
+      assert_non_null(*cosrel_comparison_cell(&q, c, seed, 0));
+      assert_int_equal(*cosrel_comparison_cell(&q, c, seed, 1) != NULL, seed == 0);
+    }
+  cosrel_comparison_clear(&q);
   setup_end(&s);
+}
+
+/* The shipped policy is where COSREL_POLICY says. */
+static void test_shipped_policy(void **state) {
+  (void)state;
+  cosrel_contender contender;
+  cosrel_error error = {""};
+  char path[256];
+  assert_int_equal(setenv("COSREL_POLICY", "no/such/file", 1), 0);
+  assert_true(cosrel_shipped_policy(path, sizeof path));
+  assert_string_equal(path, "no/such/file");
+  assert_int_not_equal(cosrel_contender_open("cosrel", &contender, &error), COSREL_OK);
+  assert_non_null(strstr(error.text, "no/such/file"));
+  assert_false(cosrel_shipped_policy(path, 4));
+  assert_int_equal(unsetenv("COSREL_POLICY"), 0);
 }
 
 static void test_words(void **state) {
@@ -292,6 +371,8 @@ int main(void) {
       cmocka_unit_test(test_runs_are_paired),
       cmocka_unit_test(test_json_keys),
       cmocka_unit_test(test_conclusions_by_hand),
+      cmocka_unit_test(test_offline_seeds),
+      cmocka_unit_test(test_shipped_policy),
       cmocka_unit_test(test_words),
       cmocka_unit_test(test_all_means_common_processors),
       cmocka_unit_test(test_held_out_model),

@@ -1,0 +1,55 @@
+/* The options that every command which simulates shares, written once. */
+#ifndef COSREL_EXPERIMENTS_RUN_OPTIONS_H
+#define COSREL_EXPERIMENTS_RUN_OPTIONS_H
+
+#include "experiments/cell.h"
+#include "experiments/options.h"
+
+typedef struct cosrel_run_options {
+  cosrel_strings profiles, workloads;
+  const char *arrivals_from; /* a trace, or NULL */
+  uint64_t seed, plan_budget;
+  double duration_s;
+  bool json, no_noise;
+} cosrel_run_options;
+
+#define COSREL_RUN_OPTIONS_DEFAULT \
+  { .seed = 1, .plan_budget = COSREL_PLAN_DEFAULT, .duration_s = 10 }
+
+/* Lines of a cosrel_option table; `run` is a cosrel_run_options. */
+#define COSREL_RUN_OPTION_LINES(run)                                                                                \
+  {"profile", COSREL_OPTION_FILES, &(run).profiles, "P...", "device profiles", 0, 0, true},                         \
+      {"workload", COSREL_OPTION_FILES, &(run).workloads, "W...", "workloads", 0, 0, true},                         \
+      {"arrivals-from",                                                                                             \
+       COSREL_OPTION_TEXT,                                                                                          \
+       &(run).arrivals_from,                                                                                        \
+       "TRACE",                                                                                                     \
+       "requests arrive when they did in this trace",                                                               \
+       0,                                                                                                           \
+       0,                                                                                                           \
+       false},                                                                                                      \
+      {"seed", COSREL_OPTION_COUNT, &(run).seed, "N", "keys every draw; the first of several (1)", 0, 9e15, false}, \
+      {"duration", COSREL_OPTION_NUMBER, &(run).duration_s, "S", "seconds of arrivals (10)", 0.001, 86400, false},  \
+      {"plan-budget",                                                                                               \
+       COSREL_OPTION_COUNT,                                                                                         \
+       &(run).plan_budget,                                                                                          \
+       "N",                                                                                                         \
+       "simulated decisions per decision, 0: do not plan (rollout: 300, a trained policy: 0)",                      \
+       0,                                                                                                           \
+       1e6,                                                                                                         \
+       false},                                                                                                      \
+      {"no-noise", COSREL_OPTION_FLAG, &(run).no_noise, NULL, "every segment takes its mean time", 0, 0, false}, {  \
+    "json", COSREL_OPTION_FLAG, &(run).json, NULL, "one JSON document on stdout", 0, 0, false                       \
+  }
+
+#define COSREL_OPTION_END \
+  { NULL, COSREL_OPTION_FLAG, NULL, NULL, NULL, 0, 0, false }
+
+static inline cosrel_cell_config cosrel_run_config(const cosrel_run_options *run) {
+  return (cosrel_cell_config){.seed = run->seed,
+                              .duration_s = run->duration_s,
+                              .plan_budget = (uint32_t)run->plan_budget,
+                              .noise = !run->no_noise};
+}
+
+#endif
