@@ -61,6 +61,9 @@ cosrel_status cosrel_binary_infer(const cosrel_call *call, cosrel_error *error) 
   cosrel_status status = cosrel_call_expect(call, 0, allowed, error);
   if (status == COSREL_OK) status = cosrel_call_expect(call, 1, allowed, error);
   if (status == COSREL_OK && variant != COSREL_BINARY_POW) status = expect_same_types(call, 0, error);
+  if (variant == COSREL_BINARY_MOD && cosrel_dtype_is_real(call->in[0]->dtype) &&
+      cosrel_node_int(call->net, call->node, "fmod", 0) == 0)
+    return cosrel_call_fail(call, error, COSREL_FORMAT, "fmod: expected 1 for real numbers");
   cosrel_shape a, b;
   if (status == COSREL_OK) status = operands(call, &a, &b, error);
   if (status != COSREL_OK) return status;
@@ -72,7 +75,7 @@ static int64_t truncated(int64_t a, int64_t b) {
   return b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
 }
 
-/* Has the sign of the divisor, as in Python. */
+/* Has the sign of the divisor, as in Python; that of fmod has the sign of the dividend, as in C. */
 static int64_t remainder_of(int64_t a, int64_t b) {
   if (b == 0 || b == -1) return 0;
   int64_t r = a % b;
@@ -87,6 +90,7 @@ static int64_t integer(uint8_t variant, int64_t a, int64_t b) {
     case COSREL_BINARY_MUL: return (int64_t)(x * y);
     case COSREL_BINARY_DIV: return truncated(a, b);
     case COSREL_BINARY_MOD: return remainder_of(a, b);
+    case COSREL_BINARY_FMOD: return b == 0 || b == -1 ? 0 : a % b;
     case COSREL_BINARY_PRELU: return a < 0 ? (int64_t)(x * y) : a;
     case COSREL_BINARY_MAX: return a > b ? a : b;
     case COSREL_BINARY_MIN: return a < b ? a : b;
@@ -126,7 +130,7 @@ static void run_real(uint8_t variant, cosrel_walk *w, const cosrel_tensor *x, co
     CASE(SUB, same, p - q)
     CASE(MUL, same, p * q)
     CASE(DIV, same, p / q)
-    CASE(MOD, same, fmod(p, q))
+    CASE(FMOD, same, fmod(p, q))
     CASE(PRELU, same, p < 0 ? p * q : p)
     CASE(MAX, same, isnan(p) || p > q ? p : q)
     CASE(MIN, same, isnan(p) || p < q ? p : q)
@@ -178,9 +182,12 @@ static void compute(uint8_t variant, const cosrel_tensor *x, const cosrel_shape 
 }
 
 void cosrel_binary_run(const cosrel_call *call) {
+  uint8_t variant = call->node->op->variant;
+  if (variant == COSREL_BINARY_MOD && cosrel_node_int(call->net, call->node, "fmod", 0) != 0)
+    variant = COSREL_BINARY_FMOD;
   cosrel_shape a, b;
   operands(call, &a, &b, NULL);
-  compute(call->node->op->variant, call->in[0], &a, call->in[1], &b, call->out[0]);
+  compute(variant, call->in[0], &a, call->in[1], &b, call->out[0]);
 }
 
 /* ---- PRelu: y = x where x >= 0, else slope * x. Up to opset 6 the slopes are those of the channels (axis 1) ---- */
