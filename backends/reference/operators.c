@@ -98,6 +98,7 @@ static const cosrel_operator table[] = {
     ROW("ReduceSumSquare", 1, 2, 1, 6, reduce, COSREL_REDUCE_SUM_SQUARE),
     ROW("Relu", 1, 1, 1, 6, unary, COSREL_UNARY_RELU),
     ROW("Reshape", 2, 2, 1, 6, reshape, 0),
+    ROW("Resize", 1, 4, 1, 10, resize, 0),
     ROW("Round", 1, 1, 1, 11, unary, COSREL_UNARY_ROUND),
     ROW("Selu", 1, 1, 1, 6, unary, COSREL_UNARY_SELU),
     ROW("Shape", 1, 1, 1, 6, shape, 0),
@@ -123,6 +124,7 @@ static const cosrel_operator table[] = {
     ROW("Tile", 2, 2, 1, 6, tile, 0),
     ROW("Transpose", 1, 1, 1, 6, transpose, 0),
     ROW("Unsqueeze", 1, 2, 1, 6, unsqueeze, 0),
+    ROW("Upsample", 1, 2, 1, 7, resize, 0),
     ROW("Where", 3, 3, 1, 9, where, 0),
     ROW("Xor", 2, 2, 1, 6, binary, COSREL_BINARY_XOR),
 };
