@@ -2,55 +2,67 @@
  * processor takes one segment at a time, brings in the tensors that it needs, computes it and reports.
  *
  *   engine thread:  submit -> mailbox of the processor        wait <- completions, or the next arrival's time
- *   worker thread:  write missing inputs, ops->submit, ops->wait -> completion
+ *   worker thread:  copy in what is missing -> ops->submit, ops->wait -> copy the model's outputs out -> completion
  *
- * Nothing is allocated between create and destroy: every request slot has its arena (and one per processor with memory
- * of its own) from the start. A tensor is copied between processors only when the unit that reads it runs elsewhere and
- * the two do not share host memory. */
+ * Memory: every request slot has an arena in host memory, and one on each processor with memory of its own; all are
+ * made beforehand, nothing is allocated during a run. Processors without memory of their own work in the host arena. A
+ * tensor is copied only when a unit reads it where it is not yet, always by way of the host arena.
+ *
+ * Time: a segment starts at the event that led to it (so the decision, the mailbox and the waking of the worker are
+ * inside) and ends when its worker is done. */
 #ifndef COSREL_BACKENDS_RUNTIME_RUNTIME_H
 #define COSREL_BACKENDS_RUNTIME_RUNTIME_H
 
-#include "backends/backend.h"
+#include "backends/machine.h"
 #include "sched/engine.h"
 
 /* What each stream feeds in and what becomes of its outputs. */
 typedef struct cosrel_stream_io {
-  const float *const *inputs; /* [net.n_inputs] fixed input of every request; borrowed */
-  /* Optional: called on the engine's thread when a request has completed, its arena still whole. */
-  void (*output)(void *self, uint32_t stream, uint64_t sequence, const cosrel_network *network, const void *arena);
+  uint32_t network;           /* index into machine->networks */
+  const float *const *inputs; /* [net.n_inputs] fixed input of every request; borrowed, must outlive the runtime */
+  /* Optional: called on the engine's thread when the last unit of a request is done, the outputs in `arena`. Anything
+   * but COSREL_OK ends the run with that status and line. */
+  cosrel_status (*output)(void *self, uint32_t stream, uint64_t sequence, const cosrel_network *network,
+                          const void *arena, cosrel_error *error);
   void *self;
 } cosrel_stream_io;
 
 typedef struct cosrel_runtime_config {
-  uint32_t n_processors;
-  const cosrel_backend_spec *specs; /* [n_processors], in the profile's order */
-  uint32_t n_streams;
-  const cosrel_network *const *networks; /* [n_streams], borrowed; streams may share one */
-  const cosrel_stream_io *io;            /* [n_streams], copied */
+  const cosrel_machine *machine; /* processors in the profile's order; borrowed */
+  const cosrel_stream_io *io;    /* [c->n_streams], copied */
+  uint64_t memory_bytes;         /* what all arenas together may take; 0: no limit but the allocator's */
+  cosrel_time segment_limit;     /* a segment that computes for longer fails; 0: 60 s */
+  /* Optional: asked on the engine's thread at every event and every 50 ms; once true, arrivals end and the run drains.
+   */
+  bool (*stop)(void);
 } cosrel_runtime_config;
 
-/* How long things took, by the workers' clocks; one sample per finished segment in the order of finishing. */
+/* How long things took since cosrel_runtime_start, by the workers' clocks. busy = kernel + transfer + overhead. */
 typedef struct cosrel_runtime_stats {
-  cosrel_time kernel_ns[COSREL_PROCESSORS_MAX];   /* inside submit and wait */
-  cosrel_time transfer_ns[COSREL_PROCESSORS_MAX]; /* inside read and write */
-  cosrel_time busy_ns[COSREL_PROCESSORS_MAX];     /* from the engine's submit to the engine's wake-up */
-  uint64_t n_segments;
+  uint64_t n_segments[COSREL_PROCESSORS_MAX];
+  cosrel_time busy_ns[COSREL_PROCESSORS_MAX];     /* from a segment's start to its end */
+  cosrel_time kernel_ns[COSREL_PROCESSORS_MAX];   /* inside ops->submit and ops->wait */
+  cosrel_time transfer_ns[COSREL_PROCESSORS_MAX]; /* putting inputs in, copying between memories */
+  uint64_t n_copies, copied_bytes;                /* tensors read from or written to memory of a processor's own */
 } cosrel_runtime_stats;
 
 typedef struct cosrel_runtime cosrel_runtime;
 
-/* Opens the processors, prepares every network on them, starts the workers. */
+/* Checks that the processors can compute what the case lets them run (in fp32, the only precision so far), makes the
+ * arenas and starts the workers. The case must outlive the runtime. Fails with COSREL_LIMIT and the figures when the
+ * arenas do not fit into memory_bytes. */
 cosrel_status cosrel_runtime_create(const cosrel_runtime_config *config, const cosrel_case *c, cosrel_runtime **out,
                                     cosrel_error *error);
+/* Cancels what runs, ends the workers, frees the arenas. NULL is fine. */
 void cosrel_runtime_destroy(cosrel_runtime *runtime);
 
-/* The driver for cosrel_engine_create. Time 0 is the engine's first call after cosrel_runtime_start. */
-cosrel_driver cosrel_runtime_driver(cosrel_runtime *runtime);
-/* Resets the clock and the statistics: call before cosrel_engine_run. */
+/* Before each run: waits until nothing runs, clears clock and statistics. Time 0 is the engine's next call. */
 void cosrel_runtime_start(cosrel_runtime *runtime);
-void cosrel_runtime_get_stats(const cosrel_runtime *runtime, cosrel_runtime_stats *out);
+/* The driver for cosrel_engine_create, with the same case. */
+cosrel_driver cosrel_runtime_driver(cosrel_runtime *runtime);
+void cosrel_runtime_get_stats(cosrel_runtime *runtime, cosrel_runtime_stats *out);
 
-/* The error behind a status that the driver returned: processor, stream, request, unit. */
+/* The line behind a status that the driver returned: processor, stream, request, units. Empty when nothing failed. */
 void cosrel_runtime_last_error(const cosrel_runtime *runtime, cosrel_error *error);
 
 #endif

@@ -1,0 +1,33 @@
+/* The processors of this machine that are in use: open backends, and the networks made ready on each of them.
+ *
+ * Measuring (backends/measure.h) and running (backends/runtime) share one, so that weights are packed once. */
+#ifndef COSREL_BACKENDS_MACHINE_H
+#define COSREL_BACKENDS_MACHINE_H
+
+#include "backends/backend.h"
+#include "sched/workload.h"
+
+#define COSREL_NETWORKS_MAX COSREL_STREAMS_MAX
+
+typedef struct cosrel_machine {
+  uint32_t n_processors, n_networks;
+  cosrel_backend_spec specs[COSREL_PROCESSORS_MAX];
+  cosrel_backend *backends[COSREL_PROCESSORS_MAX];
+  const cosrel_network *networks[COSREL_NETWORKS_MAX]; /* borrowed */
+  cosrel_prepared *prepared[COSREL_PROCESSORS_MAX][COSREL_NETWORKS_MAX];
+} cosrel_machine;
+
+/* Opens a backend per spec, then prepares every network on it. An error line begins with the processor's name. On
+ * failure nothing stays open. The networks must outlive the machine. Not thread-safe. */
+cosrel_status cosrel_machine_open(const cosrel_backend_spec *specs, uint32_t n_processors,
+                                  const cosrel_network *const *networks, uint32_t n_networks, cosrel_machine *out,
+                                  cosrel_error *error);
+/* A cleared machine is fine. */
+void cosrel_machine_close(cosrel_machine *machine);
+
+/* Does the processor have memory of its own, so that tensors must be copied in and out? */
+static inline bool cosrel_machine_is_apart(const cosrel_machine *machine, uint32_t p) {
+  return machine->backends[p]->ops->buffer_create != NULL;
+}
+
+#endif
