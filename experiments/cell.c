@@ -45,7 +45,8 @@ cosrel_status cosrel_cell_run(const cosrel_case *c, const cosrel_contender *cont
   out->seed = config->seed;
   out->timed = config->timing;
 
-  cosrel_status status = cosrel_engine_create(c, cosrel_sim_driver(&sim), &engine, error);
+  cosrel_driver driver = config->driver.ops != NULL ? config->driver : cosrel_sim_driver(&sim);
+  cosrel_status status = cosrel_engine_create(c, driver, &engine, error);
   if (status != COSREL_OK) return status;
   status = cosrel_metrics_create(c, &metrics);
   if (status != COSREL_OK) {

@@ -24,7 +24,8 @@ typedef struct cosrel_cell_config {
   double duration_s;
   uint32_t plan_budget;
   bool noise, timing;
-  cosrel_sink *sinks; /* further listeners, may be NULL */
+  cosrel_sink *sinks;   /* further listeners, may be NULL */
+  cosrel_driver driver; /* ops NULL: the simulator, with `noise` or without */
 } cosrel_cell_config;
 
 typedef struct cosrel_cell {
@@ -36,7 +37,7 @@ typedef struct cosrel_cell {
   cosrel_result result;
 } cosrel_cell;
 
-/* Runs one cell in the simulator. Thread-safe: what is shared is only read. */
+/* Runs one cell. In the simulator it is thread-safe: what is shared is only read. */
 cosrel_status cosrel_cell_run(const cosrel_case *c, const cosrel_contender *contender, const cosrel_cell_config *config,
                               cosrel_cell *out, cosrel_error *error);
 

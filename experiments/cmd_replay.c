@@ -1,44 +1,11 @@
 /* cosrel replay: simulates one workload on one device profile under one policy. */
-#include <math.h>
-#include <stdio.h>
-
 #include "experiments/cell.h"
 #include "experiments/commands.h"
 #include "experiments/inputs.h"
+#include "experiments/recorders.h"
+#include "experiments/report.h"
 #include "experiments/result_json.h"
 #include "experiments/run_options.h"
-#include "traces/perfetto.h"
-#include "traces/trace_file.h"
-
-static void print_cell(const cosrel_cell *cell) {
-  const cosrel_case *c = cell->c;
-  const cosrel_result *r = &cell->result;
-  double load = cosrel_case_load(c);
-  printf("%s on %s under %s: %g s, seed %llu, arrivals %s", c->workload->name, c->profile->name, cell->policy,
-         r->duration_s, (unsigned long long)cell->seed, cosrel_case_arrivals_name(c));
-  if (isfinite(load)) printf(", load %.3f", load);
-  printf("\n\n");
-  printf("U         %9.4f    mean utility of all arrivals\n", r->u);
-  printf("ANTT      %9.3f    p95 %.3f\n", r->antt, r->p95_ntt);
-  printf("STP       %9.4f    fairness %.3f\n", r->stp, r->fairness);
-  printf("G         %9.4f", r->g);
-  if (r->bound_share >= 0) printf("    %.1f %% of the bound", 100.0 * r->bound_share);
-  printf("\ngoodput   %9.2f Hz completed in time\n", r->goodput_hz);
-  printf("power     %9.3f W ", r->power_w);
-  if (r->energy_mj_per_inference >= 0) printf(" %.2f mJ per inference", r->energy_mj_per_inference);
-  if (r->energy_ratio >= 0) printf(", %.2f times the least possible", r->energy_ratio);
-  printf("\ndecisions %9llu", (unsigned long long)r->decisions);
-  if (cell->timed) printf("    p50 %.0f ns, p99 %.0f ns each", cell->decide_p50_ns, cell->decide_p99_ns);
-  printf("\n\n%-16s %-24s %8s %8s %8s %8s %8s %8s %8s %8s\n", "stream", "model", "arrived", "dropped", "missed", "Hz",
-         "mean ms", "p50", "p95", "p99");
-  for (uint32_t s = 0; s < r->n_streams; s++) {
-    const cosrel_stream_result *t = &r->streams[s];
-    printf("%-16.16s %-24.24s %8llu %8llu %8llu %8.2f %8.2f %8.2f %8.2f %8.2f\n", c->workload->streams[s].name,
-           c->workload->streams[s].model, (unsigned long long)t->arrived, (unsigned long long)t->dropped,
-           (unsigned long long)t->missed, t->rate_hz, t->latency_mean_ms, t->latency_p50_ms, t->latency_p95_ms,
-           t->latency_p99_ms);
-  }
-}
 
 typedef struct request {
   cosrel_run_options run;
@@ -50,45 +17,23 @@ typedef struct request {
 /* Runs the cell with the writers that were asked for; their files appear only when all went well. */
 static cosrel_status replay(const request *q, const cosrel_case *c, const cosrel_contender *contender,
                             cosrel_error *error) {
-  cosrel_perfetto *perfetto = NULL;
-  cosrel_trace_writer *trace = NULL;
+  cosrel_recorders recorders;
   cosrel_cell cell;
+  cosrel_status status = cosrel_recorders_begin(q->perfetto, q->trace, c, contender->name, q->run.seed,
+                                                q->run.duration_s, &recorders, error);
+  if (status != COSREL_OK) return status;
   cosrel_cell_config config = cosrel_run_config(&q->run);
   config.timing = q->timing;
-  cosrel_status status = COSREL_OK;
-
-  if (q->perfetto != NULL) {
-    status = cosrel_perfetto_begin(q->perfetto, c, &perfetto, error);
-    if (status != COSREL_OK) goto fail;
-    config.sinks = cosrel_perfetto_sink(perfetto);
-  }
-  if (q->trace != NULL) {
-    status = cosrel_trace_begin(q->trace, c, contender->name, q->run.seed,
-                                (cosrel_time)llround(q->run.duration_s * 1e9), &trace, error);
-    if (status != COSREL_OK) goto fail;
-    cosrel_trace_sink(trace)->next = config.sinks;
-    config.sinks = cosrel_trace_sink(trace);
-  }
+  config.sinks = cosrel_recorders_sinks(&recorders);
   status = cosrel_cell_run(c, contender, &config, &cell, error);
-  if (status != COSREL_OK) goto fail;
-  if (perfetto != NULL) {
-    status = cosrel_perfetto_end(perfetto, error);
-    perfetto = NULL;
-    if (status != COSREL_OK) goto fail;
-  }
-  if (trace != NULL) {
-    status = cosrel_trace_end(trace, error);
-    trace = NULL;
-    if (status != COSREL_OK) goto fail;
-  }
+  if (status == COSREL_OK)
+    status = cosrel_recorders_end(&recorders, error);
+  else
+    cosrel_recorders_abort(&recorders);
+  if (status != COSREL_OK) return status;
   if (q->run.json) return cosrel_json_print(cosrel_cell_json(&cell), error);
-  print_cell(&cell);
+  cosrel_cell_print(&cell);
   return COSREL_OK;
-
-fail:
-  cosrel_perfetto_abort(perfetto);
-  cosrel_trace_abort(trace);
-  return status;
 }
 
 int cosrel_cmd_replay(int argc, char **argv) {

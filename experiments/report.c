@@ -1,0 +1,34 @@
+#include "experiments/report.h"
+
+#include <math.h>
+#include <stdio.h>
+
+void cosrel_cell_print(const cosrel_cell *cell) {
+  const cosrel_case *c = cell->c;
+  const cosrel_result *r = &cell->result;
+  double load = cosrel_case_load(c);
+  printf("%s on %s under %s: %g s, seed %llu, arrivals %s", c->workload->name, c->profile->name, cell->policy,
+         r->duration_s, (unsigned long long)cell->seed, cosrel_case_arrivals_name(c));
+  if (isfinite(load)) printf(", load %.3f", load);
+  printf("\n\n");
+  printf("U         %9.4f    mean utility of all arrivals\n", r->u);
+  printf("ANTT      %9.3f    p95 %.3f\n", r->antt, r->p95_ntt);
+  printf("STP       %9.4f    fairness %.3f\n", r->stp, r->fairness);
+  printf("G         %9.4f", r->g);
+  if (r->bound_share >= 0) printf("    %.1f %% of the bound", 100.0 * r->bound_share);
+  printf("\ngoodput   %9.2f Hz completed in time\n", r->goodput_hz);
+  printf("power     %9.3f W ", r->power_w);
+  if (r->energy_mj_per_inference >= 0) printf(" %.2f mJ per inference", r->energy_mj_per_inference);
+  if (r->energy_ratio >= 0) printf(", %.2f times the least possible", r->energy_ratio);
+  printf("\ndecisions %9llu", (unsigned long long)r->decisions);
+  if (cell->timed) printf("    p50 %.0f ns, p99 %.0f ns each", cell->decide_p50_ns, cell->decide_p99_ns);
+  printf("\n\n%-16s %-24s %8s %8s %8s %8s %8s %8s %8s %8s\n", "stream", "model", "arrived", "dropped", "missed", "Hz",
+         "mean ms", "p50", "p95", "p99");
+  for (uint32_t s = 0; s < r->n_streams; s++) {
+    const cosrel_stream_result *t = &r->streams[s];
+    printf("%-16.16s %-24.24s %8llu %8llu %8llu %8.2f %8.2f %8.2f %8.2f %8.2f\n", c->workload->streams[s].name,
+           c->workload->streams[s].model, (unsigned long long)t->arrived, (unsigned long long)t->dropped,
+           (unsigned long long)t->missed, t->rate_hz, t->latency_mean_ms, t->latency_p50_ms, t->latency_p95_ms,
+           t->latency_p99_ms);
+  }
+}
