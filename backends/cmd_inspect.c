@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/network.h"
+#include "backends/reference/operators.h"
 #include "backends/zoo/zoo.h"
 #include "experiments/commands.h"
 #include "experiments/options.h"
@@ -14,10 +16,11 @@
 
 static const cosrel_usage usage = {
     .command = "inspect",
-    .synopsis = "zoo:NAME[@SIDE] [--profile PROFILE.json] [--json]",
+    .synopsis = "MODEL.onnx|zoo:NAME[@SIDE] [--profile PROFILE.json] [--json]",
     .about =
         "Shows a model as units: kind, inputs, multiply-accumulates (MACs), weights and bytes of output (fp32).\n"
-        "NAME@SIDE is the network for inputs of another size. 'zoo:' alone lists the built-in networks.",
+        "NAME@SIDE is the network for inputs of another size. 'zoo:' alone lists the built-in networks, --operators\n"
+        "what may be in a file.",
     .example = "cosrel inspect zoo:mobilenet_v2 --profile traces/profiles/snapdragon865.json",
     .operands_max = 1,
 };
@@ -185,15 +188,39 @@ static cosrel_status list_zoo(bool json, cosrel_error *error) {
   return status;
 }
 
-static cosrel_status not_a_zoo_name(const char *path, cosrel_error *error) {
-  cosrel_error names = {""};
-  cosrel_graph graph;
-  cosrel_zoo_graph("", &graph, &names); /* fails, and its line lists the names */
-  cosrel_graph_clear(&graph);
-  const char *list = strstr(names.text, "expected one of ");
-  return cosrel_fail(error, COSREL_UNSUPPORTED,
-                     "%.100s: reading ONNX files is not built in yet; give zoo:NAME with %.340s", path,
-                     list != NULL ? list + strlen("expected ") : "a network's name");
+/* ---- The list of operators ---- */
+
+static cosrel_status list_operators(bool json, cosrel_error *error) {
+  uint32_t count;
+  const cosrel_operator *table = cosrel_operator_table(&count);
+  json_t *list = json_array();
+  if (!json) printf("%-26s %6s %10s\n", "operator", "opset", "inputs");
+  for (uint32_t i = 0; i < count; i++) {
+    const cosrel_operator *op = &table[i];
+    if (json) {
+      json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:i}", "name", op->name, "first_opset", op->first_opset,
+                                            "min_inputs", op->min_inputs, "max_inputs", op->max_inputs));
+    } else {
+      printf("%-26s %5d+ %5d to %d\n", op->name, op->first_opset, op->min_inputs, op->max_inputs);
+    }
+  }
+  if (json) return print_json(json_pack("{s:o}", "operators", list), error);
+  json_decref(list);
+  return COSREL_OK;
+}
+
+/* ---- The command ---- */
+
+/* The units of a network of the zoo, or of a file. Weights of the zoo are not made for that. */
+static cosrel_status read_model(const char *name, cosrel_model *model, cosrel_error *error) {
+  if (strncmp(name, "zoo:", 4) == 0) return cosrel_zoo_model(name + 4, model, error);
+  cosrel_network network;
+  cosrel_status status = cosrel_network_open(name, &network, error);
+  if (status != COSREL_OK) return status;
+  *model = network.model;
+  network.model = (cosrel_model){0};
+  cosrel_network_destroy(&network);
+  return COSREL_OK;
 }
 
 static cosrel_status find_model(const char *path, const cosrel_profile *profile, const char *name, uint32_t *model,
@@ -207,11 +234,12 @@ static cosrel_status find_model(const char *path, const cosrel_profile *profile,
 }
 
 int cosrel_cmd_inspect(int argc, char **argv) {
-  bool json = false;
+  bool json = false, operators = false;
   const char *path = NULL;
   const cosrel_option options[] = {
       {"profile", COSREL_OPTION_TEXT, &path, "FILE", "also show which processors of this device run each unit", 0, 0,
        false},
+      {"operators", COSREL_OPTION_FLAG, &operators, NULL, "list the ONNX operators that files may have", 0, 0, false},
       {"json", COSREL_OPTION_FLAG, &json, NULL, "print one JSON document", 0, 0, false},
       {NULL, COSREL_OPTION_FLAG, NULL, NULL, NULL, 0, 0, false},
   };
@@ -228,23 +256,22 @@ int cosrel_cmd_inspect(int argc, char **argv) {
   cosrel_profile profile = {0};
   support s = {0};
   const char *name = operands.n == 1 ? operands.items[0] : "";
+  if (operators) {
+    status = list_operators(json, &error);
+    goto done;
+  }
   if (operands.n == 0) {
-    status = cosrel_fail(&error, COSREL_INVALID, "inspect: expected a model, zoo:NAME");
+    status = cosrel_fail(&error, COSREL_INVALID, "inspect: expected a model, FILE.onnx or zoo:NAME");
     goto done;
   }
-  if (strncmp(name, "zoo:", 4) != 0) {
-    status = not_a_zoo_name(name, &error);
-    goto done;
-  }
-  name += 4;
-  if (name[0] == '\0') {
+  if (strcmp(name, "zoo:") == 0) {
     status = list_zoo(json, &error);
     goto done;
   }
-  if ((status = cosrel_zoo_model(name, &model, &error)) != COSREL_OK) goto done;
+  if ((status = read_model(name, &model, &error)) != COSREL_OK) goto done;
   if (path != NULL) {
     if ((status = cosrel_profile_read(path, &profile, &error)) != COSREL_OK) goto done;
-    if ((status = find_model(path, &profile, name, &s.model, &error)) != COSREL_OK) goto done;
+    if ((status = find_model(path, &profile, model.name, &s.model, &error)) != COSREL_OK) goto done;
     s.profile = &profile;
   }
   if (json) {

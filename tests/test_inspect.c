@@ -59,7 +59,8 @@ static void bad_requests_give_one_line(void **state) {
   (void)state;
   expect("zoo:resnet19", 2, "zoo:resnet19: expected one of squeezenet1_1, mobilenet_v1");
   expect("zoo:resnet18@9", 2, "expected a side of 16 to 4096");
-  expect("model.onnx", 2, "model.onnx: reading ONNX files is not built in yet");
+  expect("model.onnx", 2, "model.onnx: cannot read");
+  expect("README.md", 2, "README.md: expected zoo:NAME or a path that ends in .onnx");
   expect("--json", 2, "expected a model");
   expect("zoo:resnet18 --colour", 2, "--colour");
   expect("zoo:resnet18 zoo:resnet50", 2, "unexpected argument");
