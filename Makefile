@@ -72,6 +72,8 @@ help:
 	@echo 'make            the library and build/cosrel'
 	@echo 'make deps       installs the Debian packages that are missing'
 	@echo 'make demo       trains a policy, compares it with every other one, writes build/demo/'
+	@echo 'make proof      the shipped policy on the test split: tables and JSON in build/proof/ (QUICK=1 for a taste)'
+	@echo 'make proof-seeds  how far trainings with other seeds end apart'
 	@echo 'make test       every test (make test ONLY='engine state' for some)'
 	@echo 'make bench      one JSON line per figure (make bench ONLY=sim for some)'
 	@echo 'make asan       the tests under AddressSanitizer; likewise ubsan and, with clang, tsan'
@@ -155,6 +157,14 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@COSREL=$(BUILD)/cosrel experiments/demo.sh $(BUILD)/demo
 
+# What the shipped policy is worth (experiments/proof.sh says what is run): a quarter of an hour, QUICK=1 for a taste.
+proof: deps
+	@$(MAKE) --no-print-directory all
+	@COSREL=$(BUILD)/cosrel experiments/proof.sh $(BUILD)/proof
+proof-seeds: deps
+	@$(MAKE) --no-print-directory all
+	@COSREL=$(BUILD)/cosrel experiments/proof.sh $(BUILD)/proof seeds
+
 bench: $(BENCHES)
 	@for b in $(filter $(if $(ONLY),$(addprefix %/bench_,$(ONLY)),%),$(BENCHES)); do $$b || exit 1; done
 
@@ -208,6 +218,8 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/cosrel
 	install -m 755 $(BUILD)/cosrel $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(STATIC) $(SHARED) $(DESTDIR)$(PREFIX)/lib
+	if [ -f agent/cosrel.safetensors ]; then \
+	  install -D -m 644 agent/cosrel.safetensors $(DESTDIR)$(PREFIX)/share/cosrel/cosrel.safetensors; fi
 	ln -sf libcosrel.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libcosrel.so.$(SOVERSION)
 	ln -sf libcosrel.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libcosrel.so
 	for h in $(HEADERS); do install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/cosrel/$$h || exit 1; done
@@ -220,6 +232,6 @@ clean:
 	rm -rf $(BUILD)
 
 always:
-.PHONY: all help deps test run-tests demo bench asan ubsan tsan cov lint format lint-format lint-tidy lint-cppcheck fuzz run-fuzzers install clean always
+.PHONY: all help deps test run-tests demo proof proof-seeds bench asan ubsan tsan cov lint format lint-format lint-tidy lint-cppcheck fuzz run-fuzzers install clean always
 .SECONDARY:
 .DELETE_ON_ERROR:

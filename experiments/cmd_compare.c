@@ -110,9 +110,9 @@ static cosrel_status present(const request *q, const cosrel_comparison *comparis
   }
   if (status == COSREL_OK && q->csv != NULL) status = cosrel_present_csv(q->csv, comparison, error);
   if (status == COSREL_OK && q->out != NULL)
-    status = cosrel_json_write(q->out, cosrel_present_json(comparison, summaries), error);
+    status = cosrel_json_write(q->out, cosrel_present_json(comparison, summaries, false), error);
   if (status == COSREL_OK && q->run.json)
-    status = cosrel_json_print(cosrel_present_json(comparison, summaries), error);
+    status = cosrel_json_print(cosrel_present_json(comparison, summaries, true), error);
   else if (status == COSREL_OK)
     cosrel_present_table(comparison, summaries);
   for (int loop = 0; loop < COSREL_LOOPS; loop++) cosrel_summary_destroy(&summaries[loop]);
@@ -154,7 +154,7 @@ int cosrel_cmd_compare(int argc, char **argv) {
        "of these for offline policies, which are slow (all)", 1, UINT32_MAX, false},
       {"threads", COSREL_OPTION_COUNT, &q.threads, "N", "threads; they do not change the figures (all processors)", 1,
        1024, false},
-      {"out", COSREL_OPTION_TEXT, &q.out, "F", "writes the JSON document there as well", 0, 0, false},
+      {"out", COSREL_OPTION_TEXT, &q.out, "F", "writes the JSON document there, without its cells", 0, 0, false},
       {"csv", COSREL_OPTION_TEXT, &q.csv, "F", "writes one line per run", 0, 0, false},
       COSREL_OPTION_END,
   };

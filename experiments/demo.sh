@@ -1,5 +1,5 @@
 #!/bin/sh
-# The demo: trains a policy on the bundled profile and the training mixes, compares it with every other policy on mixes
+# The demo: trains a policy on the bundled phone profiles and the training mixes, compares it with every other policy on mixes
 # that it has not seen, and writes what it made into a folder.
 #
 #   experiments/demo.sh FOLDER     DEMO_DECISIONS and DEMO_SEEDS change how long it takes
@@ -11,12 +11,13 @@ mkdir -p "$folder"
 say() { printf '\n== %s\n' "$*"; }
 
 say "training on experiments/workloads/train"
-"$cosrel" train --profile traces/profiles/*.json --workload experiments/workloads/train/*.json \
+"$cosrel" train --profile traces/profiles/snapdragon*.json --workload experiments/workloads/train/*.json \
   --decisions "${DEMO_DECISIONS:-4000000}" --logdir "$folder/train" -o "$folder/policy.safetensors"
 
 say "comparing on experiments/workloads/test, which it has not seen"
-"$cosrel" compare --profile traces/profiles/*.json --workload experiments/workloads/test/*.json \
-  --policies "all,$folder/policy.safetensors" --load 0.6,0.9 --seeds "${DEMO_SEEDS:-5}" --duration 10 \
+"$cosrel" compare --profile traces/profiles/snapdragon865.json --workload experiments/workloads/test/*.json \
+  --policies "all,$folder/policy.safetensors" --subject "$folder/policy.safetensors" --load 0.6,0.9 \
+  --seeds "${DEMO_SEEDS:-3}" --offline-seeds 1 --duration 5 \
   --csv "$folder/compare.csv" > "$folder/compare.txt"
 cat "$folder/compare.txt"
 

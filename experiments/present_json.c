@@ -103,16 +103,24 @@ static json_t *group_json(const cosrel_comparison *q, const cosrel_summary *s, b
   return NULL;
 }
 
-json_t *cosrel_present_json(const cosrel_comparison *q, const cosrel_summary *summaries) {
-  json_t *root = json_object(), *cells = json_array(), *groups = json_array();
-  const cosrel_summary *closed = &summaries[COSREL_LOOP_CLOSED];
-  int bad = root == NULL || cells == NULL || groups == NULL;
+static json_t *cells_json(const cosrel_comparison *q) {
+  json_t *cells = json_array();
+  int bad = cells == NULL;
   for (size_t i = 0; i < cosrel_comparison_size(q); i++)
     if (q->cells[i] != NULL) bad |= json_array_append_new(cells, cosrel_cell_json(q->cells[i]));
+  if (!bad) return cells;
+  json_decref(cells);
+  return NULL;
+}
+
+json_t *cosrel_present_json(const cosrel_comparison *q, const cosrel_summary *summaries, bool with_cells) {
+  json_t *root = json_object(), *groups = json_array();
+  const cosrel_summary *closed = &summaries[COSREL_LOOP_CLOSED];
+  int bad = root == NULL || groups == NULL;
+  if (with_cells) bad |= json_object_set_new(root, "cells", cells_json(q));
   for (int loop = COSREL_LOOP_OPEN; loop < COSREL_LOOPS; loop++)
     if (summaries[loop].online.n_cases > 0)
       bad |= json_array_append_new(groups, group_json(q, &summaries[loop], loop == COSREL_LOOP_CLOSED));
-  bad |= json_object_set_new(root, "cells", cells);
   bad |= json_object_set_new(root, "summary", rows_json(q, &summaries[COSREL_LOOP_ALL], closed));
   bad |= json_object_set_new(root, "groups", groups);
   if (!bad) return root;
