@@ -3,10 +3,11 @@
 # the device it was trained for, and the same on a device that training never saw. Against every other policy, at four
 # loads, under four kinds of arrivals, with ten seeds each. About a quarter of an hour on two cores.
 #
-#   experiments/proof.sh FOLDER [test|watts|seeds ...]     without names: test and watts
+#   experiments/proof.sh FOLDER [test|watts|cost|seeds ...]     without names: test, watts and cost
 #
 #   test    the whole test split. SEEDS (10) and DURATION (10 s) bound the time; QUICK=1 takes 2 seeds of 4 s
 #   watts   the watts that nobody published, halved and doubled
+#   cost    how long a decision takes
 #   seeds   trains SEED_RUNS (5) policies that differ in their seed alone, DECISIONS (1500000) each, a minute or so,
 #           and prints how far apart they end
 #
@@ -15,7 +16,7 @@
 set -eu
 folder=$1
 shift
-[ $# -gt 0 ] || set -- test watts
+[ $# -gt 0 ] || set -- test watts cost
 cosrel=${COSREL:-build/cosrel}
 scale_power=${SCALE_POWER:-$(dirname "$cosrel")/traces/tools/scale_power}
 trained_on=traces/profiles/snapdragon865.json
@@ -59,6 +60,14 @@ for part in "$@"; do
           --policies all --arrivals poisson --load 0.7,0.9 --seeds "$seeds"
       done
       ;;
+    cost)
+      say "what a decision costs, on a mix of eight streams at load 0.9"
+      for policy in cosrel rollout lp-price heft srpt eft fcfs; do
+        printf '%-12s ' "$policy"
+        "$cosrel" replay --profile $trained_on --workload $mixes/test/car-cockpit.json --policy "$policy" \
+          --arrivals poisson --load 0.9 --duration "$duration" --timing 2>&1 | grep -E '^decisions|^cosrel:'
+      done | tee "$folder/cost.txt"
+      ;;
     seeds)
       say "${SEED_RUNS:-5} trainings of $decisions decisions, different seeds"
       policies=
@@ -72,7 +81,7 @@ for part in "$@"; do
         --arrivals poisson,bursty,periodic,closed --load 0.7,0.9 --seeds "$seeds"
       ;;
     *)
-      echo "proof: expected test, watts or seeds, got '$part'" >&2
+      echo "proof: expected test, watts, cost or seeds, got '$part'" >&2
       exit 2
       ;;
   esac
