@@ -5,9 +5,15 @@
 #include <string.h>
 
 #include "backends/reference_backend.h"
+#ifdef COSREL_XNNPACK
+#include "backends/xnnpack/xnnpack_backend.h"
+#endif
 
 const cosrel_backend_ops *const *cosrel_backend_table(void) {
   static const cosrel_backend_ops *const table[] = {
+#ifdef COSREL_XNNPACK
+      &cosrel_xnnpack_backend,
+#endif
       &cosrel_reference_backend,
       NULL,
   };

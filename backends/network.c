@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "backends/fuse.h"
-#include "backends/layout.h"
 #include "backends/lower.h"
 #include "backends/onnx/onnx.h"
 #include "backends/reference/operators.h"
+#include "backends/view.h"
 #include "backends/zoo/zoo.h"
 
 #define UNIT_NODES_MAX (16 * COSREL_NET_NODES_MAX) /* over all units: a view may be in many */

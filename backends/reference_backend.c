@@ -3,8 +3,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "backends/layout.h"
 #include "backends/reference/operators.h"
+#include "backends/view.h"
 
 typedef struct reference_backend {
   cosrel_backend base;
@@ -14,7 +14,8 @@ typedef struct reference_backend {
 
 struct cosrel_prepared {
   const cosrel_network *network;
-  cosrel_reference reference; /* has room for every value, in ONNX's layout */
+  cosrel_reference reference; /* has room for every value but inputs, in ONNX's layout */
+  float *inputs;
 };
 
 static cosrel_status open_instance(const cosrel_backend_spec *spec, cosrel_backend **out, cosrel_error *error) {
@@ -36,25 +37,43 @@ static bool supports(const cosrel_backend *backend, const cosrel_network *networ
   return precision == COSREL_FP32;
 }
 
+static void release(cosrel_backend *backend, cosrel_prepared *prepared) {
+  (void)backend;
+  cosrel_reference_destroy(&prepared->reference);
+  free(prepared->inputs);
+  free(prepared);
+}
+
+/* Room for the copies of the net's inputs. */
+static bool add_inputs(cosrel_prepared *prepared) {
+  const cosrel_net *net = &prepared->network->net;
+  size_t elements = 1;
+  for (uint32_t i = 0; i < net->n_inputs; i++) {
+    elements += (size_t)cosrel_shape_elements(&net->values[net->inputs[i]].tensor.shape);
+  }
+  float *at = prepared->inputs = malloc(elements * sizeof *at);
+  for (uint32_t i = 0; i < net->n_inputs && at != NULL; i++) {
+    prepared->reference.tensors[net->inputs[i]].data = at;
+    at += cosrel_shape_elements(&net->values[net->inputs[i]].tensor.shape);
+  }
+  return at != NULL;
+}
+
 static cosrel_status prepare(cosrel_backend *backend, const cosrel_network *network, cosrel_prepared **out,
                              cosrel_error *error) {
-  (void)backend;
   cosrel_prepared *prepared = calloc(1, sizeof *prepared);
   if (prepared == NULL) return cosrel_fail(error, COSREL_NOMEM, "%s: out of memory", network->net.name);
   prepared->network = network;
   cosrel_status status = cosrel_reference_create(&network->net, &prepared->reference, error);
+  if (status == COSREL_OK && !add_inputs(prepared)) {
+    status = cosrel_fail(error, COSREL_NOMEM, "%s: out of memory", network->net.name);
+  }
   if (status != COSREL_OK) {
-    free(prepared);
+    release(backend, prepared);
     return status;
   }
   *out = prepared;
   return COSREL_OK;
-}
-
-static void release(cosrel_backend *backend, cosrel_prepared *prepared) {
-  (void)backend;
-  cosrel_reference_destroy(&prepared->reference);
-  free(prepared);
 }
 
 static void run_unit(cosrel_prepared *prepared, const cosrel_network_unit *unit, char *arena) {

@@ -1,15 +1,13 @@
-/* Cutting nets into units: arenas that no legal order can spoil. */
+/* Cutting nets into units, and arenas that no legal order can spoil. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <cmocka.h>
 
 #include "backends/arena.h"
-#include "sched/rng.h"
+#include "backends/zoo/zoo.h"
+#include "tests/net_aid.h"
 
 /* ---- Arenas ---- */
 
@@ -148,10 +146,135 @@ static void a_bad_plan_is_seen(void **state) {
   assert_true(seen > 10);
 }
 
+/* ---- Units ---- */
+
+/* A zoo network written as ONNX, read and cut has the units that it has when cut directly. Weights differ a little:
+ * batch norms have been folded. */
+static void zoo_models_keep_their_units(void **state) {
+  (void)state;
+  uint32_t n;
+  const cosrel_zoo_entry *table = cosrel_zoo_table(&n);
+  for (uint32_t i = 0; i < n; i++) {
+    char name[COSREL_NAME_MAX], path[COSREL_NAME_MAX + 8];
+    cosrel_model direct;
+    cosrel_network network;
+    cosrel_error error;
+    snprintf(name, sizeof name, "%s@%u", table[i].name, 96);
+    snprintf(path, sizeof path, "zoo:%s", name);
+    if (cosrel_zoo_model(name, &direct, &error) != COSREL_OK) fail_msg("%s", error.text);
+    if (cosrel_network_open(path, &network, &error) != COSREL_OK) fail_msg("%s", error.text);
+    const cosrel_model *model = &network.model;
+    assert_string_equal(model->name, direct.name);
+    assert_int_equal(model->n_units, direct.n_units);
+    assert_int_equal(model->n_edges, direct.n_edges);
+    assert_int_equal(model->input_elems, direct.input_elems);
+    assert_memory_equal(model->inputs, direct.inputs, direct.n_edges * sizeof *direct.inputs);
+    for (uint32_t u = 0; u < direct.n_units; u++) {
+      const cosrel_unit *got = &model->units[u], *expected = &direct.units[u];
+      assert_string_equal(got->name, expected->name);
+      if (got->kind != expected->kind || got->macs != expected->macs || got->in_elems != expected->in_elems ||
+          got->out_elems != expected->out_elems || got->weights > expected->weights) {
+        fail_msg("%s: %s differs", name, got->name);
+      }
+    }
+    cosrel_network_destroy(&network);
+    cosrel_model_clear(&direct);
+  }
+}
+
+static void create(aid_net *a, cosrel_network *network) {
+  cosrel_error error;
+  if (cosrel_net_settle(&a->net, &error) != COSREL_OK) fail_msg("%s", error.text);
+  if (cosrel_network_create(&a->net, network, &error) != COSREL_OK) fail_msg("%s", error.text);
+}
+
+/* What the zoo does not have: SiLU on its own, GELU, a layer norm in pieces. */
+static void elementwise_chains_are_one_unit(void **state) {
+  (void)state;
+  aid_net a;
+  cosrel_network network;
+  aid_begin(&a, 1, 13);
+  int32_t x = aid_input(&a, AID_SHAPE(1, 6, 8));
+  AID_INTS(&a, "axes", -1);
+  int32_t d = AID_NODE(&a, "Sub", x, AID_NODE(&a, "ReduceMean", x));
+  AID_INTS(&a, "axes", -1);
+  int32_t v = AID_NODE(&a, "ReduceMean", AID_NODE(&a, "Pow", d, aid_scalar(&a, 2)));
+  int32_t y = AID_NODE(&a, "Div", d, AID_NODE(&a, "Sqrt", AID_NODE(&a, "Add", v, aid_scalar(&a, 1e-5F))));
+  y = AID_NODE(&a, "Mul", y, aid_constant(&a, AID_SHAPE(8)));
+  y = AID_NODE(&a, "Add", y, aid_constant(&a, AID_SHAPE(8)));
+  y = AID_NODE(&a, "MatMul", y, aid_constant(&a, AID_SHAPE(8, 4)));
+  int32_t erf = AID_NODE(&a, "Erf", AID_NODE(&a, "Div", y, aid_scalar(&a, 1.41421356F)));
+  y = AID_NODE(&a, "Mul", AID_NODE(&a, "Mul", y, AID_NODE(&a, "Add", erf, aid_scalar(&a, 1))), aid_scalar(&a, 0.5F));
+  aid_output(&a, AID_NODE(&a, "Softmax", y));
+  create(&a, &network);
+  assert_int_equal(network.model.n_units, 2);
+  assert_int_equal(network.model.units[0].kind, COSREL_KIND_ELEMENTWISE);
+  assert_int_equal(network.model.units[0].weights, 16);
+  assert_int_equal(network.model.units[1].kind, COSREL_KIND_DENSE);
+  assert_int_equal(network.model.units[1].macs, 6 * 8 * 4);
+  assert_int_equal(network.n_tail, 0);
+  cosrel_network_destroy(&network);
+}
+
+/* Outputs that are views of a unit's output, of an input, and inside what would have been one unit; an output of Split
+ * per unit; two inputs. */
+static void outputs_may_be_anything(void **state) {
+  (void)state;
+  aid_net a;
+  cosrel_network network;
+  aid_begin(&a, 2, 13);
+  int32_t x = aid_input(&a, AID_SHAPE(1, 4, 5, 6)), z = aid_input(&a, AID_SHAPE(1, 2, 5, 6)), parts[2];
+  int32_t conv = AID_NODE(&a, "Conv", x, aid_constant(&a, AID_SHAPE(4, 4, 1, 1)));
+  int32_t relu = AID_NODE(&a, "Relu", conv);
+  AID_INTS(&a, "axis", 1);
+  aid_nodes(&a, "Split", (const int32_t[]){relu, AID_LIST(&a, 2, 2)}, 2, parts, 2);
+  aid_output(&a, conv);
+  aid_output(&a, AID_NODE(&a, "Flatten", relu));
+  aid_output(&a, AID_NODE(&a, "Add", parts[1], z));
+  aid_output(&a, AID_NODE(&a, "Mul", parts[0], parts[1]));
+  aid_output(&a, AID_NODE(&a, "Reshape", z, AID_LIST(&a, 6, 10)));
+  aid_output(&a, x);
+  create(&a, &network);
+  assert_true(network.n_tail == 2);
+  float **inputs = aid_inputs(&network.net, 3), **expected = aid_expected(&network.net, inputs);
+  cosrel_backend_spec spec = {.processor = "cpu", .backend = "reference"};
+  cosrel_backend *backend;
+  cosrel_prepared *prepared;
+  cosrel_error error;
+  char why[256];
+  void *arena = aid_arena(&network);
+  assert_int_equal(cosrel_backend_open(&spec, &backend, &error), COSREL_OK);
+  assert_int_equal(backend->ops->prepare(backend, &network, &prepared, &error), COSREL_OK);
+  cosrel_network_put_inputs(&network, (const float *const *)inputs, arena);
+  backend->ops->submit(backend, prepared, arena, NULL, 0, network.model.n_units);
+  float **outputs = aid_outputs(&network, arena);
+  if (!aid_agree(&network.net, outputs, expected, why)) fail_msg("%s", why);
+  backend->ops->release(backend, prepared);
+  backend->ops->close(backend);
+  aid_free(outputs, network.net.n_outputs);
+  aid_free(expected, network.net.n_outputs);
+  aid_free(inputs, network.net.n_inputs);
+  free(arena);
+  cosrel_network_destroy(&network);
+}
+
+static void bad_models_give_one_line(void **state) {
+  (void)state;
+  cosrel_network network;
+  cosrel_error error = {""};
+  assert_int_equal(cosrel_network_open("zoo:nonet", &network, &error), COSREL_INVALID);
+  assert_non_null(strstr(error.text, "nonet"));
+  assert_int_equal(cosrel_network_open("model.pb", &network, &error), COSREL_INVALID);
+  assert_non_null(strstr(error.text, "model.pb"));
+  assert_int_not_equal(cosrel_network_open("/nowhere/model.onnx", &network, &error), COSREL_OK);
+  assert_non_null(strstr(error.text, "/nowhere/model.onnx"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(any_legal_order_is_safe),
-      cmocka_unit_test(a_bad_plan_is_seen),
+      cmocka_unit_test(zoo_models_keep_their_units), cmocka_unit_test(elementwise_chains_are_one_unit),
+      cmocka_unit_test(outputs_may_be_anything),     cmocka_unit_test(bad_models_give_one_line),
+      cmocka_unit_test(any_legal_order_is_safe),     cmocka_unit_test(a_bad_plan_is_seen),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,134 @@
+#include "backends/xnnpack/xnnpack_backend.h"
+
+#include <cblas.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "backends/affinity.h"
+#include "backends/xnnpack/plan.h"
+
+typedef struct xnnpack_backend {
+  cosrel_backend base;
+  pthreadpool_t pool; /* NULL: one thread, the caller's */
+  bool has_cores, moved;
+  cosrel_affinity cores;
+  pthread_t caller; /* the thread that was moved to `cores` last */
+  atomic_bool cancelled;
+  bool interrupted; /* the last segment ended early */
+} xnnpack_backend;
+
+/* Threads inherit where their creator may run. */
+static cosrel_status create_pool(xnnpack_backend *backend, uint32_t threads, cosrel_error *error) {
+  cosrel_affinity before;
+  bool known = cosrel_affinity_get(&before);
+  if (backend->has_cores && !(known && cosrel_affinity_set(&backend->cores))) {
+    return cosrel_fail(error, COSREL_UNSUPPORTED, "expected cores that this machine has and this process may use");
+  }
+  if (threads == 0) {
+    cosrel_affinity mine;
+    threads = cosrel_affinity_get(&mine) ? cosrel_affinity_count(&mine) : 1;
+  }
+  if (threads > 1) backend->pool = pthreadpool_create(threads);
+  if (known) cosrel_affinity_set(&before);
+  return threads > 1 && backend->pool == NULL ? cosrel_fail(error, COSREL_NOMEM, "no threads to be had") : COSREL_OK;
+}
+
+static void close_instance(cosrel_backend *base) {
+  xnnpack_backend *backend = (xnnpack_backend *)base;
+  if (backend->pool != NULL) pthreadpool_destroy(backend->pool);
+  free(backend);
+}
+
+static cosrel_status open_instance(const cosrel_backend_spec *spec, cosrel_backend **out, cosrel_error *error) {
+  if (spec->device[0] != '\0') return cosrel_fail(error, COSREL_UNSUPPORTED, "expected no device, only cores");
+  if (xnn_initialize(NULL) != xnn_status_success) {
+    return cosrel_fail(error, COSREL_UNSUPPORTED, "XNNPACK cannot use this processor");
+  }
+  openblas_set_num_threads(1); /* threads are ours */
+  xnnpack_backend *backend = calloc(1, sizeof *backend);
+  if (backend == NULL) return cosrel_fail(error, COSREL_NOMEM, "out of memory");
+  backend->base.ops = &cosrel_xnnpack_backend;
+  backend->has_cores = spec->n_cores > 0;
+  backend->cores = cosrel_affinity_of(spec->cores, spec->n_cores);
+  atomic_init(&backend->cancelled, false);
+  cosrel_status status = create_pool(backend, spec->threads, error);
+  if (status != COSREL_OK) {
+    close_instance(&backend->base);
+    return status;
+  }
+  *out = &backend->base;
+  return COSREL_OK;
+}
+
+static bool supports(const cosrel_backend *backend, const cosrel_network *network, uint32_t unit,
+                     cosrel_precision precision) {
+  (void)backend, (void)network, (void)unit;
+  return precision == COSREL_FP32;
+}
+
+static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network, cosrel_prepared **out,
+                             cosrel_error *error) {
+  return cosrel_xnn_plan(network, ((xnnpack_backend *)base)->pool, out, error);
+}
+
+static void release(cosrel_backend *base, cosrel_prepared *prepared) {
+  (void)base;
+  cosrel_xnn_plan_destroy(prepared);
+}
+
+static void move_caller(xnnpack_backend *backend) {
+  pthread_t self = pthread_self();
+  if (!backend->has_cores || (backend->moved && pthread_equal(self, backend->caller) != 0)) return;
+  backend->moved = cosrel_affinity_set(&backend->cores);
+  backend->caller = self;
+}
+
+static cosrel_status run_unit(xnnpack_backend *backend, cosrel_prepared *prepared, uint32_t unit) {
+  for (uint32_t i = prepared->first_step[unit]; i < prepared->first_step[unit + 1]; i++) {
+    const cosrel_xnn_step *step = &prepared->steps[i];
+    if (step->compute != NULL) {
+      step->compute(step, &prepared->bases);
+    } else if (step->setup(step, &prepared->bases, backend->pool) != xnn_status_success ||
+               xnn_run_operator(step->op, backend->pool) != xnn_status_success) {
+      return COSREL_INTERNAL;
+    }
+  }
+  return COSREL_OK;
+}
+
+static cosrel_status submit(cosrel_backend *base, cosrel_prepared *prepared, void *arena, cosrel_buffer *buffer,
+                            uint32_t begin, uint32_t end) {
+  (void)buffer;
+  xnnpack_backend *backend = (xnnpack_backend *)base;
+  cosrel_status status = COSREL_OK;
+  move_caller(backend);
+  atomic_store(&backend->cancelled, false);
+  backend->interrupted = false;
+  prepared->bases.arena = arena;
+  for (uint32_t u = begin; u < end && status == COSREL_OK; u++) {
+    if ((backend->interrupted = atomic_load(&backend->cancelled))) break;
+    status = run_unit(backend, prepared, u);
+  }
+  return status;
+}
+
+static cosrel_status wait(cosrel_backend *base, cosrel_time budget) {
+  (void)budget;
+  return ((xnnpack_backend *)base)->interrupted ? COSREL_INTERRUPTED : COSREL_OK;
+}
+
+static void cancel(cosrel_backend *base) { atomic_store(&((xnnpack_backend *)base)->cancelled, true); }
+
+const cosrel_backend_ops cosrel_xnnpack_backend = {
+    .struct_size = sizeof(cosrel_backend_ops),
+    .name = "xnnpack",
+    .open = open_instance,
+    .close = close_instance,
+    .supports = supports,
+    .prepare = prepare,
+    .release = release,
+    .submit = submit,
+    .wait = wait,
+    .cancel = cancel,
+};

@@ -1,0 +1,395 @@
+/* What every backend must do: one list of checks that loops over the table. */
+#include <dirent.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "backends/onnx/onnx.h"
+#include "backends/zoo/zoo.h"
+#include "tests/net_aid.h"
+
+/* ---- A backend with one network ---- */
+
+typedef struct machine {
+  const cosrel_backend_ops *ops;
+  cosrel_backend *backend;
+  cosrel_prepared *prepared;
+} machine;
+
+static bool open_machine(machine *m, const cosrel_backend_ops *ops, const cosrel_network *network, uint32_t threads) {
+  cosrel_backend_spec spec = {.processor = "cpu", .threads = threads};
+  cosrel_error error = {""};
+  snprintf(spec.backend, sizeof spec.backend, "%s", ops->name);
+  *m = (machine){.ops = ops};
+  cosrel_status status = cosrel_backend_open(&spec, &m->backend, &error);
+  if (status == COSREL_UNSUPPORTED) return false;
+  if (status != COSREL_OK) fail_msg("%s", error.text);
+  if (ops->prepare(m->backend, network, &m->prepared, &error) != COSREL_OK) fail_msg("%s", error.text);
+  return true;
+}
+
+static void close_machine(machine *m) {
+  m->ops->release(m->backend, m->prepared);
+  m->ops->close(m->backend);
+}
+
+/* Runs all units, `step` at a time, from inputs to outputs. */
+static float **run_request(machine *m, const cosrel_network *network, float **inputs, uint32_t step, void *arena) {
+  cosrel_buffer *buffer = NULL;
+  const cosrel_backend_ops *ops = m->ops;
+  uint32_t n = network->model.n_units;
+  cosrel_network_put_inputs(network, (const float *const *)inputs, arena);
+  if (ops->buffer_create != NULL) {
+    cosrel_error error;
+    if (ops->buffer_create(m->backend, network->arena_bytes, &buffer, &error) != COSREL_OK) fail_msg("%s", error.text);
+    for (uint32_t i = 0; i < network->net.n_inputs; i++) {
+      int32_t value = network->net.inputs[i];
+      size_t offset = (size_t)network->offsets[value];
+      assert_int_equal(ops->write(m->backend, buffer, offset, (char *)arena + offset,
+                                  cosrel_tensor_bytes(&network->net.values[value].tensor)),
+                       COSREL_OK);
+    }
+  }
+  for (uint32_t u = 0; u < n; u += step) {
+    uint32_t end = u + step < n ? u + step : n;
+    assert_int_equal(ops->submit(m->backend, m->prepared, buffer != NULL ? NULL : arena, buffer, u, end), COSREL_OK);
+    assert_int_equal(ops->wait(m->backend, 60 * COSREL_S), COSREL_OK);
+  }
+  if (buffer != NULL) {
+    for (uint32_t u = 0; u < n; u++) {
+      int32_t value = network->units[u].output;
+      size_t offset = (size_t)network->offsets[value];
+      assert_int_equal(ops->read(m->backend, buffer, offset, (char *)arena + offset,
+                                 cosrel_tensor_bytes(&network->net.values[value].tensor)),
+                       COSREL_OK);
+    }
+    ops->buffer_destroy(m->backend, buffer);
+  }
+  return aid_outputs(network, arena);
+}
+
+/* One network on one backend, in one segment and unit by unit on another arena: both as `expected`. */
+static bool check_network(const cosrel_backend_ops *ops, const cosrel_network *network, float **inputs,
+                          float **expected, uint32_t threads, char why[256]) {
+  machine m;
+  if (!open_machine(&m, ops, network, threads)) return true;
+  bool good = true;
+  for (uint32_t round = 0; round < 2 && good; round++) {
+    void *arena = aid_arena(network);
+    float **outputs = run_request(&m, network, inputs, round == 0 ? network->model.n_units : 1, arena);
+    good = aid_agree(&network->net, outputs, expected, why);
+    aid_free(outputs, network->net.n_outputs);
+    free(arena);
+  }
+  close_machine(&m);
+  return good;
+}
+
+/* ---- Operators on random shapes ---- */
+
+#define DRAWS 60
+
+static cosrel_shape draw_image(aid_net *a) {
+  return AID_SHAPE(aid_draw(a, 1, 4) == 1 ? 2 : 1, aid_draw(a, 1, 12), aid_draw(a, 1, 13), aid_draw(a, 1, 13));
+}
+
+static void draw_window(aid_net *a, bool dilations) {
+  int64_t kernel[2], stride[2], dilation[2], pads[4];
+  for (int i = 0; i < 2; i++) {
+    kernel[i] = aid_draw(a, 1, 4);
+    stride[i] = aid_draw(a, 1, 3);
+    dilation[i] = dilations && aid_draw(a, 0, 2) == 0 ? 2 : 1;
+    pads[i] = aid_draw(a, 0, (uint32_t)kernel[i] - 1);
+    pads[i + 2] = aid_draw(a, 0, (uint32_t)kernel[i] - 1);
+  }
+  aid_ints(a, "kernel_shape", 2, kernel);
+  aid_ints(a, "strides", 2, stride);
+  if (dilations) aid_ints(a, "dilations", 2, dilation);
+  if (aid_draw(a, 0, 5) == 0) {
+    aid_string(a, "auto_pad", aid_draw(a, 0, 1) == 0 ? "SAME_UPPER" : "SAME_LOWER");
+  } else {
+    aid_ints(a, "pads", 4, pads);
+  }
+}
+
+/* Something that may be computed along with what is before it. */
+static int32_t draw_follower(aid_net *a, int32_t x) {
+  switch (aid_draw(a, 0, 5)) {
+    case 0: return AID_NODE(a, "Relu", x);
+    case 1: return AID_NODE(a, "Clip", x, aid_scalar(a, -0.5F), aid_scalar(a, 0.75F));
+    case 2: return AID_NODE(a, "Mul", x, AID_NODE(a, "Sigmoid", x));
+    case 3: return AID_NODE(a, "Clip", x, -1, aid_scalar(a, 0.25F));
+    default: return x;
+  }
+}
+
+static int32_t draw_conv(aid_net *a) {
+  cosrel_shape shape = draw_image(a);
+  uint32_t c = shape.dims[1], groups = 1, m = aid_draw(a, 1, 16);
+  if (aid_draw(a, 0, 2) == 0) groups = c; /* depthwise */
+  if (c % 2 == 0 && aid_draw(a, 0, 2) == 0) groups = 2;
+  if (groups > 1) m = groups * aid_draw(a, 1, 2);
+  int32_t x = aid_input(a, shape);
+  draw_window(a, true);
+  const int64_t *kernel = a->attributes[0].ints;
+  AID_INTS(a, "group", groups);
+  int32_t weights = aid_constant(a, AID_SHAPE(m, c / groups, (uint32_t)kernel[0], (uint32_t)kernel[1]));
+  int32_t bias = aid_draw(a, 0, 1) == 0 ? -1 : aid_constant(a, AID_SHAPE(m));
+  return draw_follower(a, AID_NODE(a, "Conv", x, weights, bias));
+}
+
+static int32_t draw_conv_transpose(aid_net *a) {
+  cosrel_shape shape = draw_image(a);
+  uint32_t c = shape.dims[1], groups = c % 2 == 0 && aid_draw(a, 0, 1) == 0 ? 2 : 1, m = aid_draw(a, 1, 8);
+  int32_t x = aid_input(a, shape);
+  draw_window(a, true);
+  const int64_t *kernel = a->attributes[0].ints, *stride = a->attributes[1].ints;
+  AID_INTS(a, "group", groups);
+  AID_INTS(a, "output_padding", aid_draw(a, 0, (uint32_t)stride[0] - 1), aid_draw(a, 0, (uint32_t)stride[1] - 1));
+  int32_t weights = aid_constant(a, AID_SHAPE(c, m, (uint32_t)kernel[0], (uint32_t)kernel[1]));
+  int32_t bias = aid_draw(a, 0, 1) == 0 ? -1 : aid_constant(a, AID_SHAPE(m * groups));
+  return draw_follower(a, AID_NODE(a, "ConvTranspose", x, weights, bias));
+}
+
+static int32_t draw_pool(aid_net *a) {
+  int32_t x = aid_input(a, draw_image(a));
+  bool average = aid_draw(a, 0, 1) == 0;
+  switch (aid_draw(a, 0, 5)) {
+    case 0: return AID_NODE(a, "GlobalAveragePool", x);
+    case 1: return AID_NODE(a, "GlobalMaxPool", x);
+    case 2:
+      AID_INTS(a, "axes", 2, -1);
+      AID_INTS(a, "keepdims", aid_draw(a, 0, 1));
+      return AID_NODE(a, "ReduceMean", x);
+    default: break;
+  }
+  draw_window(a, !average);
+  AID_INTS(a, "ceil_mode", aid_draw(a, 0, 1));
+  if (average) AID_INTS(a, "count_include_pad", aid_draw(a, 0, 1));
+  return AID_NODE(a, average ? "AveragePool" : "MaxPool", x);
+}
+
+static int32_t draw_dense(aid_net *a) {
+  uint32_t m = aid_draw(a, 1, 5), k = aid_draw(a, 1, 40), n = aid_draw(a, 1, 40);
+  if (aid_draw(a, 0, 1) == 0) {
+    bool transposed = aid_draw(a, 0, 1) == 0;
+    int32_t x = aid_input(a, AID_SHAPE(m, k));
+    int32_t weights = aid_constant(a, transposed ? AID_SHAPE(n, k) : AID_SHAPE(k, n)), bias = -1;
+    uint32_t form = aid_draw(a, 0, 3);
+    if (form == 1) bias = aid_constant(a, AID_SHAPE(n));
+    if (form == 2) bias = aid_constant(a, AID_SHAPE(1, 1));
+    if (form == 3) bias = aid_constant(a, AID_SHAPE(m, n));
+    AID_INTS(a, "transB", transposed);
+    aid_float(a, "alpha", 0.5F);
+    aid_float(a, "beta", 2);
+    return draw_follower(a, AID_NODE(a, "Gemm", x, weights, bias));
+  }
+  int32_t x = aid_input(a, AID_SHAPE(aid_draw(a, 1, 2), m, k));
+  x = AID_NODE(a, "MatMul", x, aid_constant(a, AID_SHAPE(k, n)));
+  if (aid_draw(a, 0, 1) == 0) x = AID_NODE(a, "Add", x, aid_constant(a, AID_SHAPE(n)));
+  return draw_follower(a, x);
+}
+
+/* Heads of attention: products of transposed views. */
+static int32_t draw_product(aid_net *a) {
+  uint32_t tokens = aid_draw(a, 1, 9), heads = aid_draw(a, 1, 3), width = aid_draw(a, 1, 8);
+  cosrel_shape shape = AID_SHAPE(1, tokens, heads * width);
+  int32_t split = AID_LIST(a, 1, tokens, heads, width);
+  int32_t q = AID_NODE(a, "Reshape", aid_input(a, shape), split),
+          k = AID_NODE(a, "Reshape", aid_input(a, shape), split);
+  AID_INTS(a, "perm", 0, 2, 1, 3);
+  q = AID_NODE(a, "Transpose", q);
+  AID_INTS(a, "perm", 0, 2, 3, 1);
+  k = AID_NODE(a, "Transpose", k);
+  int32_t scores = AID_NODE(a, "MatMul", q, k);
+  scores = AID_NODE(a, "Mul", scores, aid_scalar(a, 0.3F));
+  AID_INTS(a, "axis", -1);
+  scores = AID_NODE(a, "Softmax", scores);
+  AID_INTS(a, "perm", 0, 1, 3, 2);
+  k = AID_NODE(a, "Transpose", k);
+  int32_t y = AID_NODE(a, "MatMul", scores, k);
+  AID_INTS(a, "perm", 0, 2, 1, 3);
+  y = AID_NODE(a, "Transpose", y);
+  y = AID_NODE(a, "Reshape", y, AID_LIST(a, 1, tokens, heads * width));
+  return AID_NODE(a, "MatMul", y, aid_constant(a, AID_SHAPE(heads * width, 5)));
+}
+
+static int32_t draw_unary(aid_net *a) {
+  static const char *const names[] = {"Abs",       "Ceil",      "Elu", "Floor", "HardSigmoid",
+                                      "HardSwish", "LeakyRelu", "Neg", "Relu",  "Round",
+                                      "Sigmoid",   "Tanh",      "Exp", "Erf",   "Softplus"};
+  static const uint32_t dims[] = {2, 3, 4, 5, 1};
+  const char *name = names[aid_draw(a, 0, sizeof names / sizeof names[0] - 1)];
+  cosrel_shape shape = aid_draw(a, 0, 1) == 0 ? draw_image(a) : aid_shape(aid_draw(a, 1, 5), dims);
+  int32_t x = aid_input(a, shape);
+  if (strcmp(name, "LeakyRelu") == 0 && aid_draw(a, 0, 1) == 0) aid_float(a, "alpha", 0.2F);
+  if (strcmp(name, "Elu") == 0) aid_float(a, "alpha", 0.7F);
+  x = AID_NODE(a, name, x);
+  return aid_draw(a, 0, 1) == 0 ? AID_NODE(a, "Sqrt", AID_NODE(a, "Abs", x)) : x;
+}
+
+/* The same shape with some axes 1, and perhaps without those in front. */
+static cosrel_shape draw_narrower(aid_net *a, cosrel_shape shape) {
+  for (uint32_t i = 0; i < shape.rank; i++) {
+    if (aid_draw(a, 0, 2) == 0) shape.dims[i] = 1;
+  }
+  uint32_t drop = aid_draw(a, 0, shape.rank);
+  return aid_draw(a, 0, 1) == 0 ? shape : aid_shape(shape.rank - drop, shape.dims + drop);
+}
+
+static int32_t draw_binary(aid_net *a) {
+  static const char *const names[] = {"Add", "Sub", "Mul", "Div", "Max", "Min"};
+  static const uint32_t dims[] = {2, 3, 4, 5, 2};
+  const char *name = names[aid_draw(a, 0, 5)];
+  cosrel_shape shape = aid_draw(a, 0, 2) > 0 ? draw_image(a) : aid_shape(aid_draw(a, 1, 5), dims);
+  cosrel_shape other = aid_draw(a, 0, 1) == 0 ? shape : draw_narrower(a, shape);
+  int32_t x = aid_input(a, shape), y = aid_draw(a, 0, 1) == 0 ? aid_constant(a, other) : aid_input(a, other);
+  if (strcmp(name, "Div") == 0) y = AID_NODE(a, "Add", AID_NODE(a, "Abs", y), aid_scalar(a, 0.5F));
+  bool swap = aid_draw(a, 0, 3) == 0 && strcmp(name, "Div") != 0;
+  return draw_follower(a, swap ? AID_NODE(a, name, y, x) : AID_NODE(a, name, x, y));
+}
+
+static int32_t draw_normal(aid_net *a) {
+  cosrel_shape shape = draw_image(a);
+  uint32_t c = shape.dims[1];
+  int32_t x = aid_input(a, shape);
+  switch (aid_draw(a, 0, 4)) {
+    case 0: return AID_NODE(a, "PRelu", x, aid_constant(a, AID_SHAPE(c, 1, 1)));
+    case 1: {
+      int32_t variance = aid_constant(a, AID_SHAPE(c));
+      float *v = a->net.values[variance].tensor.data;
+      for (uint32_t i = 0; i < c; i++) v[i] = fabsf(v[i]) + 0.5F;
+      x = AID_NODE(a, "Relu", x); /* nothing to fold into */
+      return AID_NODE(a, "BatchNormalization", x, aid_constant(a, AID_SHAPE(c)), aid_constant(a, AID_SHAPE(c)),
+                      aid_constant(a, AID_SHAPE(c)), variance);
+    }
+    case 2: AID_INTS(a, "axis", aid_draw(a, 0, 3)); return AID_NODE(a, "Softmax", x);
+    case 3: AID_INTS(a, "size", 3); return AID_NODE(a, "LRN", x);
+    default: { /* a layer norm and a GELU in small pieces */
+      AID_INTS(a, "axes", -1);
+      int32_t d = AID_NODE(a, "Sub", x, AID_NODE(a, "ReduceMean", x));
+      AID_INTS(a, "axes", -1);
+      int32_t v = AID_NODE(a, "ReduceMean", AID_NODE(a, "Mul", d, d));
+      d = AID_NODE(a, "Div", d, AID_NODE(a, "Sqrt", AID_NODE(a, "Add", v, aid_scalar(a, 1e-2F))));
+      d = AID_NODE(a, "Mul", d, aid_constant(a, AID_SHAPE(shape.dims[3])));
+      int32_t e =
+          AID_NODE(a, "Add", AID_NODE(a, "Erf", AID_NODE(a, "Div", d, aid_scalar(a, 1.41421356F))), aid_scalar(a, 1));
+      return AID_NODE(a, "Mul", AID_NODE(a, "Mul", d, e), aid_scalar(a, 0.5F));
+    }
+  }
+}
+
+static int32_t draw_resize(aid_net *a) {
+  static const char *const modes[] = {"half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"};
+  cosrel_shape shape = draw_image(a);
+  int32_t x = aid_input(a, shape);
+  bool nearest = aid_draw(a, 0, 1) == 0, whole = aid_draw(a, 0, 1) == 0;
+  uint32_t h = whole ? shape.dims[2] * aid_draw(a, 1, 3) : aid_draw(a, 1, 20);
+  uint32_t w = whole ? shape.dims[3] * aid_draw(a, 1, 3) : aid_draw(a, 1, 20);
+  aid_string(a, "mode", nearest ? "nearest" : "linear");
+  aid_string(a, "coordinate_transformation_mode", modes[aid_draw(a, 0, 3)]);
+  if (nearest && aid_draw(a, 0, 1) == 0) aid_string(a, "nearest_mode", "floor");
+  return AID_NODE(a, "Resize", x, -1, -1, AID_LIST(a, shape.dims[0], shape.dims[1], h, w));
+}
+
+static int32_t draw_moves(aid_net *a) {
+  static const int64_t orders[6][4] = {{0, 2, 3, 1}, {0, 3, 1, 2}, {0, 1, 3, 2},
+                                       {3, 2, 1, 0}, {0, 2, 1, 3}, {1, 0, 2, 3}};
+  cosrel_shape shape = draw_image(a);
+  const uint32_t *d = shape.dims;
+  int32_t x = aid_input(a, shape), parts[2];
+  switch (aid_draw(a, 0, 8)) {
+    case 0: aid_ints(a, "perm", 4, orders[aid_draw(a, 0, 5)]); return AID_NODE(a, "Transpose", x);
+    case 1: return AID_NODE(a, "Relu", AID_NODE(a, "Flatten", x));
+    case 2: return AID_NODE(a, "Relu", AID_NODE(a, "Reshape", x, AID_LIST(a, (int64_t)d[0] * d[2], d[1], 1, d[3])));
+    case 3:
+      return AID_NODE(a, "Slice", x, AID_LIST(a, aid_draw(a, 0, d[1] - 1), -(int64_t)aid_draw(a, 1, d[3])),
+                      AID_LIST(a, d[1], 1000), AID_LIST(a, 1, -1));
+    case 4: {
+      uint32_t axis = aid_draw(a, 1, 3), first = d[axis] > 1 ? aid_draw(a, 1, d[axis] - 1) : 1;
+      AID_INTS(a, "axis", axis);
+      aid_nodes(a, "Split", (const int32_t[]){x, AID_LIST(a, first, d[axis] - first)}, 2, parts, 2);
+      if (aid_draw(a, 0, 1) == 0) return AID_NODE(a, "Sigmoid", parts[0]);
+      AID_INTS(a, "axis", axis);
+      return AID_NODE(a, "Concat", parts[1], AID_NODE(a, "Relu", parts[0]), parts[0]);
+    }
+    case 5: {
+      int64_t pads[8] = {0};
+      for (int i = 0; i < 8; i++) pads[i] = i % 4 == 0 ? 0 : aid_draw(a, 0, 2);
+      return AID_NODE(a, "Pad", x, aid_list(a, 8, pads), aid_scalar(a, 0.5F));
+    }
+    case 6: { /* channel shuffle */
+      int32_t wide = AID_NODE(a, "Conv", x, aid_constant(a, AID_SHAPE(6, d[1], 1, 1)));
+      int32_t y = AID_NODE(a, "Reshape", wide, AID_LIST(a, d[0], 2, 3, d[2], d[3]));
+      AID_INTS(a, "perm", 0, 2, 1, 3, 4);
+      return AID_NODE(a, "Reshape", AID_NODE(a, "Transpose", y), AID_LIST(a, d[0], 6, d[2], d[3]));
+    }
+    case 7:
+      return AID_NODE(a, "Relu",
+                      AID_NODE(a, "Expand", AID_NODE(a, "GlobalAveragePool", x), AID_LIST(a, d[0], d[1], 3, 2)));
+    default: { /* pictures to tokens */
+      int32_t y = AID_NODE(a, "Reshape", x, AID_LIST(a, d[0], d[1], (int64_t)d[2] * d[3]));
+      AID_INTS(a, "perm", 0, 2, 1);
+      y = AID_NODE(a, "Transpose", y);
+      return AID_NODE(a, "MatMul", y, aid_constant(a, AID_SHAPE(d[1], 4)));
+    }
+  }
+}
+
+static const struct {
+  const char *name;
+  int32_t (*draw)(aid_net *a);
+} families[] = {
+    {"convolution", draw_conv},    {"transposed convolution", draw_conv_transpose},
+    {"pool", draw_pool},           {"dense layer", draw_dense},
+    {"attention", draw_product},   {"element by element", draw_unary},
+    {"two operands", draw_binary}, {"normalisation", draw_normal},
+    {"resize", draw_resize},       {"moves", draw_moves},
+};
+
+static void operators_agree_with_the_reference(void **state) {
+  (void)state;
+  for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
+    uint32_t drawn = 0, checked = 0;
+    for (; drawn < DRAWS; drawn++) {
+      aid_net a;
+      cosrel_network network;
+      cosrel_error error;
+      char why[256];
+      aid_begin(&a, cosrel_rng_key(f, drawn), 14);
+      aid_output(&a, families[f].draw(&a));
+      if (cosrel_net_settle(&a.net, &error) != COSREL_OK) { /* a window that does not fit */
+        cosrel_net_destroy(&a.net);
+        continue;
+      }
+      float **inputs = aid_inputs(&a.net, drawn), **expected = aid_expected(&a.net, inputs);
+      cosrel_status status = cosrel_network_create(&a.net, &network, &error);
+      if (status == COSREL_OK) {
+        for (const cosrel_backend_ops *const *ops = cosrel_backend_table(); *ops != NULL; ops++) {
+          if (check_network(*ops, &network, inputs, expected, 1, why)) continue;
+          char text[256];
+          aid_describe(&network.net, 0, text, sizeof text);
+          fail_msg("%s: %s %u (%s): %s", (*ops)->name, families[f].name, drawn, text, why);
+        }
+        checked++;
+      } else if (status != COSREL_FORMAT) { /* nothing but views: no units */
+        fail_msg("%s %u: %s", families[f].name, drawn, error.text);
+      }
+      aid_free(inputs, status == COSREL_OK ? network.net.n_inputs : 0);
+      aid_free(expected, status == COSREL_OK ? network.net.n_outputs : 0);
+      if (status == COSREL_OK) cosrel_network_destroy(&network);
+    }
+    printf("%s: %u of %u drawn nets agree\n", families[f].name, checked, drawn);
+    assert_true(checked > DRAWS / 3);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(operators_agree_with_the_reference),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
