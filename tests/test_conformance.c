@@ -313,11 +313,59 @@ static void pytorch_operator_tests(void **state) {
   run_group("pytorch-operator", 35);
 }
 
+/* ---- Real graphs ---- */
+
+static void run_light(const char *path) {
+  cosrel_net net;
+  cosrel_reference reference;
+  cosrel_error error = {""};
+  const void *data[TENSORS_MAX];
+  if (cosrel_onnx_read(path, LIMIT_BYTES, &net, &error) != COSREL_OK) fail_msg("%s", error.text);
+  if (cosrel_reference_create(&net, &reference, &error) != COSREL_OK) fail_msg("%s", error.text);
+  assert_true(net.n_inputs <= TENSORS_MAX);
+  for (uint32_t i = 0; i < net.n_inputs; i++) {
+    const cosrel_tensor *in = &net.values[net.inputs[i]].tensor;
+    assert_int_equal(in->dtype, COSREL_F32);
+    float *x = calloc(cosrel_tensor_bytes(in), 1);
+    assert_non_null(x);
+    for (uint64_t k = 0; k < cosrel_shape_elements(&in->shape); k++) x[k] = (float)(k % 7) / 7;
+    data[i] = x;
+  }
+  cosrel_reference_run(&reference, data);
+  for (uint32_t i = 0; i < net.n_outputs; i++) {
+    const cosrel_tensor *out = &reference.tensors[net.outputs[i]];
+    for (uint64_t k = 0; k < cosrel_shape_elements(&out->shape); k++) assert_true(isfinite(element(out, k)));
+  }
+  printf("%s: %u nodes ran\n", net.name, net.n_nodes);
+  for (uint32_t i = 0; i < net.n_inputs; i++) free((void *)(uintptr_t)data[i]);
+  cosrel_reference_destroy(&reference);
+  cosrel_net_destroy(&net);
+}
+
+static void light_graphs(void **state) {
+  (void)state;
+  const char *folder = getenv("COSREL_ONNX_LIGHT");
+  struct dirent **names = NULL;
+  int n = folder != NULL ? scandir(folder, &names, NULL, alphasort) : -1;
+  if (n < 0) {
+    printf("skipped: real ONNX graphs (COSREL_ONNX_LIGHT names no folder)\n");
+    return;
+  }
+  for (int i = 0; i < n; i++) {
+    char path[PATH_BYTES];
+    set_path(path, "%s/%s", folder, names[i]->d_name);
+    if (strncmp(names[i]->d_name, "light_", 6) == 0) run_light(path);
+    free(names[i]);
+  }
+  free(names);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(node_tests),
       cmocka_unit_test(pytorch_converted_tests),
       cmocka_unit_test(pytorch_operator_tests),
+      cmocka_unit_test(light_graphs),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
