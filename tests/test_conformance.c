@@ -300,7 +300,7 @@ static void run_group(const char *group, uint32_t least) {
 
 static void node_tests(void **state) {
   (void)state;
-  run_group("node", 580);
+  run_group("node", 585);
 }
 
 static void pytorch_converted_tests(void **state) {

@@ -148,12 +148,12 @@ void cosrel_predicate_run(const cosrel_call *call) {
 /* ---- Cast ---- */
 
 cosrel_status cosrel_cast_infer(const cosrel_call *call, cosrel_error *error) {
-  /* TensorProto.DataType of the ONNX file format */
+  /* TensorProto.DataType of the ONNX file format; half precision (10) is computed in float throughout */
   static const struct {
     int64_t code;
     cosrel_dtype dtype;
-  } types[] = {{1, COSREL_F32}, {2, COSREL_U8},   {3, COSREL_I8},  {6, COSREL_I32},
-               {7, COSREL_I64}, {9, COSREL_BOOL}, {11, COSREL_F64}};
+  } types[] = {{1, COSREL_F32}, {2, COSREL_U8},   {3, COSREL_I8},   {6, COSREL_I32},
+               {7, COSREL_I64}, {9, COSREL_BOOL}, {10, COSREL_F32}, {11, COSREL_F64}};
   int64_t to = cosrel_node_int(call->net, call->node, "to", 0);
   for (uint32_t k = 0; k < sizeof types / sizeof types[0]; k++) {
     if (types[k].code != to) continue;
