@@ -100,7 +100,7 @@ $(ONNX_PB).c $(ONNX_PB).h &: $(ONNX_PROTO)
 	protoc-c --proto_path=$(dir $<) --c_out=$(@D) $(notdir $<)
 $(ONNX_PB).o: $(ONNX_PB).c $(BUILD)/flags
 	$(CC) $(ALL_CFLAGS) -w -c $< -o $@
-$(patsubst %.c,$(BUILD)/%.o,$(wildcard backends/onnx/*.c)): | $(ONNX_PB).h
+$(patsubst %.c,$(BUILD)/%.o,$(wildcard backends/onnx/*.c) tests/test_onnx.c): | $(ONNX_PB).h
 
 # Archives are made anew: an object whose source is gone must not stay.
 $(STATIC): $(LIB_OBJ)

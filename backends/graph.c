@@ -380,7 +380,7 @@ int32_t cosrel_graph_conv(cosrel_graph *graph, int32_t x, const char *name, cons
     node = begin(graph, name, ".bn", COSREL_OP_BATCH_NORM);
     x = cosrel_graph_add(graph, &node, &x, 1);
   }
-  if (conv->activation == COSREL_NONE) return x;
+  if (conv->activation == COSREL_NO_ACTIVATION) return x;
   node = begin(graph, name, ".act", COSREL_OP_ACTIVATION);
   node.activation = conv->activation;
   return cosrel_graph_add(graph, &node, &x, 1);

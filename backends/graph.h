@@ -53,7 +53,7 @@ typedef enum cosrel_op {
 } cosrel_op;
 
 typedef enum cosrel_activation {
-  COSREL_NONE, /* for builders: add no activation */
+  COSREL_NO_ACTIVATION, /* for builders: add no activation */
   COSREL_RELU,
   COSREL_RELU6,
   COSREL_LEAKY_RELU,

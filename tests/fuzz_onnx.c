@@ -7,12 +7,12 @@
 #include "backends/onnx/onnx.h"
 #include "backends/reference/operators.h"
 
-#define LIMIT_BYTES (UINT64_C(64) << 20)
+#define ONNX_LIMIT_BYTES (UINT64_C(64) << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Nodes come after what they read and say rightly what they make; every shape is within its limits. */
-static void check(const cosrel_net *net) {
+static void onnx_check(const cosrel_net *net) {
   for (uint32_t v = 0; v < net->n_values; v++) {
     const cosrel_tensor *tensor = &net->values[v].tensor;
     if (tensor->shape.rank > COSREL_RANK_MAX || tensor->dtype >= COSREL_DTYPE_COUNT) abort();
@@ -39,12 +39,12 @@ static void check(const cosrel_net *net) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   cosrel_net net;
   cosrel_error error = {""};
-  if (cosrel_onnx_parse(data, size, "input", "input", LIMIT_BYTES, &net, &error) != COSREL_OK) {
+  if (cosrel_onnx_parse(data, size, "input", "input", ONNX_LIMIT_BYTES, &net, &error) != COSREL_OK) {
     if (strncmp(error.text, "input: ", 7) != 0 || strchr(error.text, '\n') != NULL) abort();
     return 0;
   }
-  check(&net);
-  if (cosrel_net_fold(&net, &error) == COSREL_OK) check(&net);
+  onnx_check(&net);
+  if (cosrel_net_fold(&net, &error) == COSREL_OK) onnx_check(&net);
   cosrel_net_destroy(&net);
   return 0;
 }

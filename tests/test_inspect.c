@@ -1,5 +1,5 @@
-/* cosrel inspect as a user runs it: what it prints, and one line with exit status 2 for what it cannot do. Runs the
- * program named by $COSREL, build/cosrel without it. */
+/* cosrel inspect and cosrel zoo as a user runs them: what they print, and one line with exit status 2 for what they
+ * cannot do. Runs the program named by $COSREL, build/cosrel without it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,15 +14,17 @@
 #include <jansson.h>
 
 #include "backends/zoo/zoo.h"
+#include "traces/atomic.h"
+#include "traces/file.h"
 #include "traces/profile_file.h"
 
 #define OUTPUT_MAX (1 << 18)
 
-/* Runs `cosrel inspect ARGUMENTS`, stderr joined to stdout; returns the exit status. */
+/* Runs `cosrel ARGUMENTS`, stderr joined to stdout; returns the exit status. */
 static int run(const char *arguments, char *output) {
   const char *program = getenv("COSREL");
   char line[512];
-  snprintf(line, sizeof line, "%s inspect %s 2>&1", program != NULL ? program : "build/cosrel", arguments);
+  snprintf(line, sizeof line, "%s %s 2>&1", program != NULL ? program : "build/cosrel", arguments);
   FILE *pipe = popen(line, "r");
   assert_non_null(pipe);
   size_t size = fread(output, 1, OUTPUT_MAX - 1, pipe);
@@ -37,7 +39,7 @@ static void expect(const char *arguments, int status, const char *part) {
   assert_non_null(output);
   int got = run(arguments, output);
   if (got != status || strstr(output, part) == NULL) {
-    fail_msg("inspect %s: exit status %d, expected %d and '%s' in: %.400s", arguments, got, status, part, output);
+    fail_msg("%s: exit status %d, expected %d and '%s' in: %.400s", arguments, got, status, part, output);
   }
   if (status == 2) {
     const char *newline = strchr(output, '\n');
@@ -48,23 +50,64 @@ static void expect(const char *arguments, int status, const char *part) {
 
 static void it_prints_units_and_the_zoo(void **state) {
   (void)state;
-  expect("", 0, "Example:");
-  expect("--help", 0, "Usage: cosrel inspect");
-  expect("zoo:", 0, "deeplabv3_plus_mobilenet     513");
-  expect("zoo:googlenet", 0, "inception3a.branch4.project");
-  expect("zoo:resnet18", 0, "1814073344    11689512"); /* the totals */
+  expect("inspect", 0, "Example:");
+  expect("inspect --help", 0, "Usage: cosrel inspect");
+  expect("inspect zoo:", 0, "deeplabv3_plus_mobilenet     513");
+  expect("inspect zoo:googlenet", 0, "inception3a.branch4.project");
+  expect("inspect zoo:resnet18", 0, "1814073344    11689512"); /* the totals */
 }
 
 static void bad_requests_give_one_line(void **state) {
   (void)state;
-  expect("zoo:resnet19", 2, "zoo:resnet19: expected one of squeezenet1_1, mobilenet_v1");
-  expect("zoo:resnet18@9", 2, "expected a side of 16 to 4096");
-  expect("model.onnx", 2, "model.onnx: cannot read");
-  expect("README.md", 2, "README.md: expected zoo:NAME or a path that ends in .onnx");
-  expect("--json", 2, "expected a model");
-  expect("zoo:resnet18 --colour", 2, "--colour");
-  expect("zoo:resnet18 zoo:resnet50", 2, "unexpected argument");
-  expect("zoo:resnet18 --profile /nonexistent.json", 2, "/nonexistent.json");
+  expect("inspect zoo:resnet19", 2, "zoo:resnet19: expected one of squeezenet1_1, mobilenet_v1");
+  expect("inspect zoo:resnet18@9", 2, "expected a side of 16 to 4096");
+  expect("inspect model.onnx", 2, "model.onnx: cannot read");
+  expect("inspect README.md", 2, "README.md: expected zoo:NAME or a path that ends in .onnx");
+  expect("inspect --json", 2, "expected a model");
+  expect("inspect zoo:resnet18 --colour", 2, "--colour");
+  expect("inspect zoo:resnet18 zoo:resnet50", 2, "unexpected argument");
+  expect("inspect zoo:resnet18 --profile /nonexistent.json", 2, "/nonexistent.json");
+}
+
+/* A network written by `zoo` is read by `inspect` with the same units; a half of it is refused. */
+static void files_are_written_and_read(void **state) {
+  (void)state;
+  char folder[] = "/tmp/cosrel_zoo_XXXXXX", arguments[256], half[64], *bytes;
+  size_t n;
+  cosrel_error error = {""};
+  assert_non_null(mkdtemp(folder));
+  snprintf(arguments, sizeof arguments, "zoo mobilenet_v1@32 -o %s/small.onnx --seed 7", folder);
+  expect(arguments, 0, "mobilenet_v1@32, 17.0 MB, seed 7");
+  snprintf(arguments, sizeof arguments, "inspect %s/small.onnx", folder);
+  expect(arguments, 0, "small: 29 units, 3072 input elements");
+  expect(arguments, 0, "conv13.pointwise");
+
+  snprintf(arguments, sizeof arguments, "%s/small.onnx", folder);
+  assert_int_equal(cosrel_file_read(arguments, 1 << 26, &bytes, &n, &error), COSREL_OK);
+  snprintf(half, sizeof half, "%s/half.onnx", folder);
+  assert_int_equal(cosrel_atomic_write(half, bytes, n / 2, &error), COSREL_OK);
+  free(bytes);
+  unlink(arguments);
+  snprintf(arguments, sizeof arguments, "inspect %s", half);
+  expect(arguments, 2, "half.onnx: byte ");
+  unlink(half);
+  rmdir(folder);
+}
+
+static void the_zoo_command_checks_its_arguments(void **state) {
+  (void)state;
+  expect("zoo", 0, "googlenet");
+  expect("zoo --help", 0, "Usage: cosrel zoo");
+  expect("zoo resnet18", 2, "expected -o FILE.onnx");
+  expect("zoo -o /tmp/cosrel.onnx", 2, "expected a network's name");
+  expect("zoo resnet19 -o /tmp/cosrel.onnx", 2, "zoo:resnet19: expected one of squeezenet1_1");
+  expect("zoo mobilenet_v1@32 -o /nonexistent/cosrel.onnx", 2, "/nonexistent/cosrel.onnx");
+}
+
+static void operators_are_listed(void **state) {
+  (void)state;
+  expect("inspect --operators", 0, "GlobalAveragePool");
+  expect("inspect --operators --json", 0, "\"name\": \"Conv\"");
 }
 
 static void json_agrees_with_the_library(void **state) {
@@ -73,7 +116,7 @@ static void json_agrees_with_the_library(void **state) {
   cosrel_model model;
   assert_non_null(output);
   assert_int_equal(cosrel_zoo_model("inception_v3@299", &model, NULL), COSREL_OK);
-  assert_int_equal(run("zoo:inception_v3@299 --json", output), 0);
+  assert_int_equal(run("inspect zoo:inception_v3@299 --json", output), 0);
   json_t *root = json_loads(output, JSON_REJECT_DUPLICATES, NULL);
   assert_non_null(root);
   assert_string_equal(json_string_value(json_object_get(root, "model")), "inception_v3@299");
@@ -135,7 +178,7 @@ static void a_profile_tells_who_runs_what(void **state) {
   assert_true(file >= 0);
   close(file);
   write_profile(path);
-  snprintf(arguments, sizeof arguments, "zoo:resnet18 --profile %s --json", path);
+  snprintf(arguments, sizeof arguments, "inspect zoo:resnet18 --profile %s --json", path);
   assert_int_equal(run(arguments, output), 0);
   json_t *root = json_loads(output, 0, NULL);
   assert_non_null(root);
@@ -147,9 +190,9 @@ static void a_profile_tells_who_runs_what(void **state) {
     assert_int_equal(json_array_size(json_object_get(processors, "dsp")), conv ? 1 : 0);
   }
   json_decref(root);
-  snprintf(arguments, sizeof arguments, "zoo:resnet18 --profile %s", path);
+  snprintf(arguments, sizeof arguments, "inspect zoo:resnet18 --profile %s", path);
   expect(arguments, 0, "cpu fp32  dsp int8\n");
-  snprintf(arguments, sizeof arguments, "zoo:resnet50 --profile %s", path);
+  snprintf(arguments, sizeof arguments, "inspect zoo:resnet50 --profile %s", path);
   expect(arguments, 2, "models: expected one named resnet50");
   unlink(path);
   free(output);
@@ -157,9 +200,9 @@ static void a_profile_tells_who_runs_what(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_prints_units_and_the_zoo),
-      cmocka_unit_test(bad_requests_give_one_line),
-      cmocka_unit_test(json_agrees_with_the_library),
+      cmocka_unit_test(it_prints_units_and_the_zoo),   cmocka_unit_test(bad_requests_give_one_line),
+      cmocka_unit_test(files_are_written_and_read),    cmocka_unit_test(the_zoo_command_checks_its_arguments),
+      cmocka_unit_test(operators_are_listed),          cmocka_unit_test(json_agrees_with_the_library),
       cmocka_unit_test(a_profile_tells_who_runs_what),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

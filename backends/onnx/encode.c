@@ -301,7 +301,7 @@ static void add_gate(encoder *e, const source *s, const char *suffix, const char
 static void encode_activation(encoder *e, const source *s) {
   node_proto *node;
   switch (s->node->activation) {
-    case COSREL_NONE: add_plain(e, s, "Identity"); break;
+    case COSREL_NO_ACTIVATION: add_plain(e, s, "Identity"); break;
     case COSREL_RELU: add_plain(e, s, "Relu"); break;
     case COSREL_SIGMOID: add_plain(e, s, "Sigmoid"); break;
     case COSREL_TANH: add_plain(e, s, "Tanh"); break;

@@ -94,18 +94,20 @@ static cosrel_status add_value(reader *r, const char *name, cosrel_tensor tensor
   return fail_at(error, COSREL_FORMAT, "tensor", name, "expected one node or constant that makes it, got two");
 }
 
-static cosrel_status decode(reader *r, const Onnx__TensorProto *proto, cosrel_tensor *tensor, cosrel_error *error) {
+/* Takes the elements out of the message, so that large ones are not in memory twice. */
+static cosrel_status decode(reader *r, Onnx__TensorProto *proto, cosrel_tensor *tensor, cosrel_error *error) {
   cosrel_status status = cosrel_tensor_proto_check(proto, tensor, error);
   if (status != COSREL_OK) return status;
   tensor->data = cosrel_net_allocate(r->net, cosrel_tensor_bytes(tensor));
   if (tensor->data == NULL) return cosrel_net_no_memory(r->net, error);
   cosrel_tensor_proto_copy(proto, tensor);
+  cosrel_wire_drop(&proto->raw_data);
   return COSREL_OK;
 }
 
 static cosrel_status add_initializers(reader *r, cosrel_error *error) {
   for (size_t i = 0; i < r->graph->n_initializer; i++) {
-    const Onnx__TensorProto *proto = r->graph->initializer[i];
+    Onnx__TensorProto *proto = r->graph->initializer[i];
     cosrel_error inner = {""};
     cosrel_tensor tensor;
     int32_t value;

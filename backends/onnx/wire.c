@@ -106,6 +106,11 @@ void cosrel_wire_free(ProtobufCMessage *message) {
   if (message != NULL) protobuf_c_message_free_unpacked(message, &allocator);
 }
 
+void cosrel_wire_drop(ProtobufCBinaryData *field) {
+  free(field->data);
+  *field = (ProtobufCBinaryData){0};
+}
+
 void cosrel_wire_name(char name[COSREL_NAME_MAX], const char *text) {
   size_t n = 0;
   for (; text != NULL && text[n] != '\0' && n + 1 < COSREL_NAME_MAX; n++) {

@@ -12,6 +12,9 @@ cosrel_status cosrel_wire_unpack(const ProtobufCMessageDescriptor *type, const u
                                  uint64_t limit_bytes, ProtobufCMessage **message, cosrel_error *error);
 void cosrel_wire_free(ProtobufCMessage *message);
 
+/* Frees the bytes of a field that is no longer needed. */
+void cosrel_wire_drop(ProtobufCBinaryData *field);
+
 /* Text of a file as a name: cut to fit, all but printable ASCII becomes '_'. NULL counts as empty. */
 void cosrel_wire_name(char name[COSREL_NAME_MAX], const char *text);
 
