@@ -126,7 +126,7 @@ static void *grow(cosrel_net *net, void *array, uint32_t *capacity, uint32_t use
   if (wanted > UINT32_MAX) return NULL;
   void *grown = cosrel_net_allocate(net, wanted * size);
   if (grown == NULL) return NULL;
-  if (used > 0) memcpy(grown, array, used * size);
+  if (array != NULL && used > 0) memcpy(grown, array, used * size);
   cosrel_net_release(net, array, (uint64_t)*capacity * size);
   *capacity = (uint32_t)wanted;
   return grown;

@@ -405,12 +405,12 @@ static void tensors_are_read_in_all_their_forms(void **state) {
   float floats[] = {-1.5F, 0, 3};
   double doubles[] = {0.1, -2, 1e300};
   int32_t ints[] = {-128, 1, 127}, bytes[] = {0, 255, 128}, flags[] = {0, 1, 2};
-  const int8_t signed_bytes[] = {-128, 1, 127};
-  const uint8_t unsigned_bytes[] = {0, 255, 128}, bools[] = {0, 1, 1};
+  int8_t signed_bytes[] = {-128, 1, 127};
+  uint8_t unsigned_bytes[] = {0, 255, 128}, bools[] = {0, 1, 1};
   struct {
     int32_t data_type;
     cosrel_dtype dtype;
-    const void *expected;
+    void *expected;
   } cases[] = {{ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, COSREL_F32, floats},
                {ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE, COSREL_F64, doubles},
                {ONNX__TENSOR_PROTO__DATA_TYPE__INT64, COSREL_I64, int64s},
@@ -426,7 +426,7 @@ static void tensors_are_read_in_all_their_forms(void **state) {
       proto.has_data_type = true;
       proto.data_type = cases[c].data_type;
       proto.has_raw_data = raw;
-      proto.raw_data.data = (uint8_t *)(uintptr_t)cases[c].expected;
+      proto.raw_data.data = cases[c].expected;
       proto.raw_data.len = 3 * cosrel_dtype_bytes(cases[c].dtype);
       if (!raw) {
         proto.raw_data = (ProtobufCBinaryData){0};
@@ -490,9 +490,9 @@ static void equal_seeds_give_equal_bytes(void **state) {
 /* Operators that no network of the zoo has. */
 static void every_operator_is_written(void **state) {
   (void)state;
-  static const cosrel_activation activations[] = {COSREL_NO_ACTIVATION,       COSREL_RELU,       COSREL_RELU6,
-                                                  COSREL_LEAKY_RELU, COSREL_SIGMOID,    COSREL_TANH,
-                                                  COSREL_SILU,       COSREL_HARD_SWISH, COSREL_GELU};
+  static const cosrel_activation activations[] = {COSREL_NO_ACTIVATION, COSREL_RELU,       COSREL_RELU6,
+                                                  COSREL_LEAKY_RELU,    COSREL_SIGMOID,    COSREL_TANH,
+                                                  COSREL_SILU,          COSREL_HARD_SWISH, COSREL_GELU};
   cosrel_graph graph;
   cosrel_graph_init(&graph, "all");
   int32_t x = cosrel_graph_input(&graph, "image", 4, 6, 6);
