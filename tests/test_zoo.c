@@ -27,6 +27,7 @@ static const struct {
     {"shufflenet_v2@224", 0.145e9, 2278604},     {"efficientnet_b0@224", 0.386e9, 5288548},
     {"ssd_mobilenet_v2@300", 1.875e9, 16.818e6}, {"ssdlite_mobilenet_v2@300", 0.750e9, 4.475e6},
     {"yolov3@416", 32.93e9, 61.922e6},           {"yolov3_tiny@416", 2.78e9, 8.848e6},
+    {"squeezenet1_0@224", 0.819e9, 1248424},
 };
 
 /* Models with more than one output. */

@@ -4,6 +4,7 @@
 
 #include "backends/graph.h"
 
+void cosrel_zoo_squeezenet1_0(cosrel_graph *graph, uint32_t side);
 void cosrel_zoo_squeezenet1_1(cosrel_graph *graph, uint32_t side);
 void cosrel_zoo_mobilenet_v1(cosrel_graph *graph, uint32_t side);
 void cosrel_zoo_mobilenet_v2(cosrel_graph *graph, uint32_t side);

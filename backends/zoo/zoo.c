@@ -51,6 +51,7 @@ static const cosrel_zoo_entry table[] = {
      DARKNET "; parameters: " OPEN_MODEL_ZOO " (yolo-v3-tf, 61.922 M)"},
     {"yolov3_tiny", "YOLOv3-tiny", cosrel_zoo_yolov3_tiny, 416, 416, 5.56e9 / 2, 8.848e6,
      DARKNET "; parameters: " OPEN_MODEL_ZOO " (yolo-v3-tiny-tf, 8.848 M)"},
+    {"squeezenet1_0", "SqueezeNet 1.0", cosrel_zoo_squeezenet1_0, 224, 224, 0.819e9, 1248424, TORCHVISION},
     {"transformer_small", "Transformer encoder, 4 layers, width 256, 128 tokens", cosrel_zoo_transformer_small, 128,
      128, 0, 0, "none published for this size"},
 };
