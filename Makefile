@@ -44,6 +44,7 @@ SOURCES  := $(filter-out $(if $(XNNPACK),,backends/xnnpack/%),$(SOURCES))
 LIB_SRC  := $(filter-out $(foreach f,$(SOURCES),$(if $(filter cmd_%,$(notdir $(f))),$(f))),$(SOURCES))
 CMD_SRC  := $(filter-out $(LIB_SRC),$(SOURCES)) $(wildcard experiments/cmd_*.c) experiments/main.c
 TOOL_SRC := $(wildcard traces/tools/*.c)
+PART_SRC := $(wildcard traces/tools/parts/*.c) # what the tools share
 AID_SRC  := $(filter-out $(CMD_SRC),$(wildcard experiments/*.c)) # what commands share: options, progress, statistics
 TEST_SRC := $(wildcard tests/test_*.c)
 BENCH_SRC := $(wildcard tests/bench_*.c)
@@ -60,6 +61,7 @@ AID_OBJ := $(AID_SRC:%.c=$(BUILD)/%.o)
 STATIC  := $(BUILD)/libcosrel.a
 SHARED  := $(BUILD)/libcosrel.so.$(VERSION)
 AIDS    := $(BUILD)/libcommands.a
+PARTS   := $(PART_SRC:%.c=$(BUILD)/%.o)
 TESTS   := $(TEST_SRC:%.c=$(BUILD)/%)
 BENCHES := $(BENCH_SRC:%.c=$(BUILD)/%)
 FUZZERS := $(FUZZ_SRC:%.c=$(BUILD)/%)
@@ -75,6 +77,7 @@ help:
 	@echo 'make proof      the shipped policy on the test split: tables and JSON in build/proof/ (QUICK=1 for a taste)'
 	@echo 'make proof-seeds  how far trainings with other seeds end apart'
 	@echo 'make test       every test (make test ONLY='engine state' for some)'
+	@echo 'make profiles   the bundled device profiles, anew from traces/figures'
 	@echo 'make bench      one JSON line per figure (make bench ONLY=sim for some)'
 	@echo 'make asan       the tests under AddressSanitizer; likewise ubsan and, with clang, tsan'
 	@echo 'make cov        the tests with line coverage per file'
@@ -119,7 +122,7 @@ $(SHARED): $(LIB_OBJ)
 $(BUILD)/cosrel: $(CMD_OBJ) $(AIDS) $(STATIC)
 	$(LINK) $^ $(LIBS) -o $@
 
-$(TOOLS): $(BUILD)/%: $(BUILD)/%.o $(STATIC)
+$(TOOLS): $(BUILD)/%: $(BUILD)/%.o $(PARTS) $(STATIC)
 	$(LINK) $^ $(LIBS) -o $@
 
 $(TESTS) $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(AIDS) $(STATIC)
@@ -128,7 +131,7 @@ $(TESTS) $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(AIDS) $(STATIC)
 $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(STATIC)
 	$(LINK) -fsanitize=fuzzer $^ $(LIBS) -o $@
 
--include $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC))
+-include $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(PART_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC))
 
 # ---- running ---------------------------------------------------------------------------------------------------------
 
@@ -186,12 +189,12 @@ cov:
 	  /^File/ { file = $$2 } /^Lines executed/ && file ~ /\.c$$/ { split($$0, part, /[:% ]+/); \
 	  printf "%6.1f %% of %5d lines  %s\n", part[3], part[5], file; hit += part[3] * part[5]; all += part[5]; file = "" } \
 	  END { if (all) printf "%6.1f %% of %5d lines  in all\n", hit / all, all }'
-LINT_SRC := $(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC)
+LINT_SRC := $(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(PART_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC)
 lint: lint-format lint-tidy lint-cppcheck
 lint-format:
-	@clang-format --dry-run -Werror $(LINT_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h)
+	@clang-format --dry-run -Werror $(LINT_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h traces/tools/parts/*.h)
 format:
-	clang-format -i $(LINT_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h)
+	clang-format -i $(LINT_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h traces/tools/parts/*.h)
 lint-tidy: $(ONNX_PB).h
 	@printf '%s\n' $(LINT_SRC) | xargs -P $$(nproc) -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 \
 	  -D_POSIX_C_SOURCE=200809L -DCOSREL_XNNPACK -I. -I$(BUILD) -fopenmp 2>/dev/null' lint
@@ -201,7 +204,11 @@ lint-cppcheck:
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 --inline-suppr -j $$(nproc) \
 	  --suppress=missingIncludeSystem --suppress=invalidFunctionArg --suppress=seekOnAppendedFile \
 	  --suppress=arrayIndexThenCheck -D_POSIX_C_SOURCE=200809L -I. \
-	  $(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC)
+	  $(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(PART_SRC)
+
+# What a test compares the committed profiles with: they must be what the program makes.
+profiles: $(BUILD)/traces/tools/make_profile
+	@$< traces/figures traces/profiles
 
 fuzz:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang CFLAGS='-O1 -g' \
@@ -232,6 +239,6 @@ clean:
 	rm -rf $(BUILD)
 
 always:
-.PHONY: all help deps test run-tests demo proof proof-seeds bench asan ubsan tsan cov lint format lint-format lint-tidy lint-cppcheck fuzz run-fuzzers install clean always
+.PHONY: all help deps test run-tests demo proof proof-seeds profiles bench asan ubsan tsan cov lint format lint-format lint-tidy lint-cppcheck fuzz run-fuzzers install clean always
 .SECONDARY:
 .DELETE_ON_ERROR:

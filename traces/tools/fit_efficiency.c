@@ -8,91 +8,18 @@
  *   efficiency.csv   time of a unit kind: t = overhead + macs * ns_per_mac + bytes * ns_per_byte
  *   interaction.csv  time of a transfer: t = latency + bytes * ns_per_byte; median slowdown beside another processor
  *
- * Robust regression (Tukey's bisquare, GSL gsl_multifit_robust) on relative errors: each observation is divided by the
- * time that the previous round predicted for it, because a layer of 10 ms is not a hundred times more certain
- * than one of 0.1 ms. Dividing by the measured time instead would pull every rate down. */
+ * traces/tools/parts/line.h says how a line is fitted. */
 #include <gsl/gsl_errno.h>
-#include <gsl/gsl_matrix.h>
-#include <gsl/gsl_multifit.h>
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "sched/model.h"
 #include "traces/atomic.h"
 #include "traces/csv.h"
-
-#define SAMPLES_MAX 4096
-#define ROUNDS 8
-
-typedef struct samples {
-  size_t n;
-  double work[SAMPLES_MAX]; /* MACs or bytes */
-  double ns[SAMPLES_MAX];
-} samples;
-
-/* t = offset + work * slope */
-typedef struct line {
-  double offset, offset_se, slope, slope_se;
-  double scatter; /* robust standard deviation of the relative residual */
-} line;
-
-static cosrel_status read_table(const char *folder, const char *name, cosrel_csv *out, cosrel_error *error) {
-  char path[4096];
-  snprintf(path, sizeof path, "%s/%s.csv", folder, name);
-  if (access(path, R_OK) != 0) snprintf(path, sizeof path, "%s/%s.csv.gz", folder, name);
-  return cosrel_csv_read(path, out, error);
-}
-
-/* A coefficient below zero means that the data cannot tell it from zero: it is fixed there and the other fitted alone.
- */
-static cosrel_status fit_line(const samples *s, line *out) {
-  bool use_offset = true;
-  memset(out, 0, sizeof *out);
-again:;
-  size_t p = use_offset ? 2 : 1;
-  gsl_matrix *x = gsl_matrix_alloc(s->n, p);
-  gsl_vector *y = gsl_vector_alloc(s->n), *c = gsl_vector_alloc(p);
-  gsl_matrix *covariance = gsl_matrix_alloc(p, p);
-  gsl_multifit_robust_workspace *w = gsl_multifit_robust_alloc(gsl_multifit_robust_bisquare, s->n, p);
-  gsl_multifit_robust_maxiter(1000, w);
-  double *scale = malloc(s->n * sizeof *scale);
-  memcpy(scale, s->ns, s->n * sizeof *scale);
-  int failed = 0;
-  for (int round = 0; round < ROUNDS && !failed; ++round) {
-    for (size_t i = 0; i < s->n; ++i) {
-      gsl_vector_set(y, i, s->ns[i] / scale[i]);
-      gsl_matrix_set(x, i, 0, s->work[i] / scale[i]);
-      if (use_offset) gsl_matrix_set(x, i, 1, 1.0 / scale[i]);
-    }
-    failed = gsl_multifit_robust(x, y, c, covariance, w);
-    for (size_t i = 0; i < s->n; ++i) {
-      double predicted = s->work[i] * gsl_vector_get(c, 0) + (use_offset ? gsl_vector_get(c, 1) : 0.0);
-      scale[i] = fmax(predicted, 0.05 * s->ns[i]);
-    }
-  }
-  out->slope = gsl_vector_get(c, 0);
-  out->slope_se = sqrt(gsl_matrix_get(covariance, 0, 0));
-  out->offset = use_offset ? gsl_vector_get(c, 1) : 0.0;
-  out->offset_se = use_offset ? sqrt(gsl_matrix_get(covariance, 1, 1)) : 0.0;
-  out->scatter = gsl_multifit_robust_statistics(w).sigma_mad;
-  free(scale);
-  gsl_multifit_robust_free(w);
-  gsl_matrix_free(covariance);
-  gsl_vector_free(c);
-  gsl_vector_free(y);
-  gsl_matrix_free(x);
-  if (failed) return COSREL_INFEASIBLE;
-  if (use_offset && out->offset < 0) {
-    use_offset = false;
-    goto again;
-  }
-  return out->slope > 0 ? COSREL_OK : COSREL_INFEASIBLE;
-}
+#include "traces/tools/parts/line.h"
 
 /* "in=1,64,73,73 out=1,80,73,73" */
 static bool read_shape(const char *text, double in[3], double out[3]) {
@@ -161,7 +88,7 @@ static cosrel_status fit_kinds(const cosrel_csv *table, FILE *file, cosrel_error
                 {"Snapdragon 835", "GPU", "gpu"}};
   static const cosrel_kind kinds[] = {COSREL_KIND_CONV, COSREL_KIND_CONV1X1, COSREL_KIND_DEPTHWISE, COSREL_KIND_POOL,
                                       COSREL_KIND_ELEMENTWISE};
-  samples *s = malloc(sizeof *s);
+  cosrel_samples *s = malloc(sizeof *s);
   if (!s) return COSREL_NOMEM;
   fprintf(file,
           "soc,processor,kind,unit,rate_ns,rate_se_ns,relative_to_conv,overhead_ns,overhead_se_ns,scatter,n,tag,"
@@ -171,7 +98,7 @@ static cosrel_status fit_kinds(const cosrel_csv *table, FILE *file, cosrel_error
     double conv_rate = 0;
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; ++k) {
       s->n = 0;
-      for (uint32_t r = 0; r < table->n_rows && s->n < SAMPLES_MAX; ++r) {
+      for (uint32_t r = 0; r < table->n_rows; ++r) {
         cosrel_kind kind;
         double work, us = cosrel_csv_number(table, r, "latency_us", -1);
         if (strcmp(cosrel_csv_cell(table, r, "soc"), boards[b].soc) != 0 ||
@@ -181,12 +108,11 @@ static cosrel_status fit_kinds(const cosrel_csv *table, FILE *file, cosrel_error
             !classify(cosrel_csv_cell(table, r, "op"), cosrel_csv_cell(table, r, "shape"), &kind, &work) ||
             kind != kinds[k])
           continue;
-        s->work[s->n] = work;
-        s->ns[s->n++] = us * 1e3;
+        cosrel_samples_add(s, work, us * 1e3);
       }
       if (s->n < 10) continue;
-      line fit;
-      status = fit_line(s, &fit);
+      cosrel_line fit;
+      status = cosrel_line_fit(s, &fit);
       if (status) {
         cosrel_fail(error, status, "%s %s %s: no fit", boards[b].soc, boards[b].processor, cosrel_kind_name(kinds[k]));
         goto done;
@@ -203,19 +129,16 @@ done:
 }
 
 /* Tables of several models list the same tensor at times: one observation counts once. */
-static void add_once(samples *s, double work, double ns) {
+static void add_once(cosrel_samples *s, double work, double ns) {
   for (size_t i = 0; i < s->n; ++i)
     if (s->work[i] == work && s->ns[i] == ns) return;
-  if (s->n < SAMPLES_MAX) {
-    s->work[s->n] = work;
-    s->ns[s->n++] = ns;
-  }
+  cosrel_samples_add(s, work, ns);
 }
 
 static cosrel_status fit_transfers(const cosrel_csv *table, FILE *file, cosrel_error *error) {
   static const char *const ends[][2] = {{"CPU", "GPU"}, {"GPU", "CPU"}};
   static const char *const names[] = {"cpu>gpu", "gpu>cpu"};
-  samples *s = malloc(sizeof *s);
+  cosrel_samples *s = malloc(sizeof *s);
   if (!s) return COSREL_NOMEM;
   cosrel_status status = COSREL_OK;
   for (int d = 0; d < 2 && status == COSREL_OK; ++d) {
@@ -227,8 +150,8 @@ static cosrel_status fit_transfers(const cosrel_csv *table, FILE *file, cosrel_e
         double bytes = cosrel_csv_number(table, r, "bytes_fp32", 0), us = cosrel_csv_number(table, r, "latency_us", 0);
         if (bytes > 0 && us > 0) add_once(s, bytes, us * 1e3);
       }
-    line fit;
-    status = s->n < 10 ? COSREL_FORMAT : fit_line(s, &fit);
+    cosrel_line fit;
+    status = cosrel_line_fit(s, &fit);
     if (status) {
       cosrel_fail(error, status, "transfer %s: no fit", names[d]);
       break;
@@ -258,12 +181,12 @@ static cosrel_status fit_contention(const cosrel_csv *table, FILE *file, cosrel_
     const char *name;
     double at;
   } quantiles[] = {{"median", 0.5}, {"p90", 0.9}, {"p95", 0.95}};
-  samples *s = malloc(sizeof *s);
+  cosrel_samples *s = malloc(sizeof *s);
   if (!s) return COSREL_NOMEM;
   cosrel_status status = COSREL_OK;
   for (size_t i = 0; i < sizeof pairs / sizeof *pairs; ++i) {
     s->n = 0;
-    for (uint32_t r = 0; r < table->n_rows && s->n < SAMPLES_MAX; ++r) {
+    for (uint32_t r = 0; r < table->n_rows && s->n < COSREL_SAMPLES_MAX; ++r) {
       const char *soc = cosrel_csv_cell(table, r, "soc");
       double slowdown = cosrel_csv_number(table, r, "slowdown", 0);
       if ((strcmp(soc, pairs[i].socs[0]) == 0 || strcmp(soc, pairs[i].socs[1]) == 0) && slowdown >= 0.5 &&
@@ -317,9 +240,9 @@ int main(int argc, char **argv) {
   gsl_set_error_handler_off();
   cosrel_error error = {0};
   cosrel_csv layers = {0}, transfers = {0}, contention = {0};
-  cosrel_status status = read_table(argv[1], "layer_latency", &layers, &error);
-  if (status == COSREL_OK) status = read_table(argv[1], "transfer", &transfers, &error);
-  if (status == COSREL_OK) status = read_table(argv[1], "contention", &contention, &error);
+  cosrel_status status = cosrel_table_read(argv[1], "layer_latency", &layers, &error);
+  if (status == COSREL_OK) status = cosrel_table_read(argv[1], "transfer", &transfers, &error);
+  if (status == COSREL_OK) status = cosrel_table_read(argv[1], "contention", &contention, &error);
   if (status == COSREL_OK) status = write_figures(argv[2], "efficiency.csv", &layers, NULL, &error);
   if (status == COSREL_OK) status = write_figures(argv[2], "interaction.csv", &transfers, &contention, &error);
   cosrel_csv_clear(&contention);
