@@ -513,6 +513,8 @@ static void windows_are_checked(void **state) {
       {OP("ConvTranspose", 11), IN(X9, W4), WITH(INT("output_shape", 4, -1)), REFUSED("output_shape")},
       {OP("ConvTranspose", 11), IN(X9, W4), WITH(INT("pads", 9, 9, 9, 9)), REFUSED("empty")},
       {OP("ConvTranspose", 11), IN(X9, W4), WITH(INT("strides", 65536, 65536)), REFUSED("elements")},
+      {OP("ConvTranspose", 11), IN(F32(DIMS(1, 0, 1), 0), F32(DIMS(0, 4, 1), 0)), WITH(INT("group", INT64_MAX)),
+       REFUSED("group")},
       {OP("ConvTranspose", 11), IN(X9, F32(DIMS(2, 1, 1, 1), 1, 1)), REFUSED("weights")},
       {OP("MaxPool", 11), IN(X9), REFUSED("kernel_shape: missing")},
       {OP("MaxPool", 11), IN(X9), WITH(INT("kernel_shape", HUGE_INT, 1)), REFUSED("kernel_shape[0]")},

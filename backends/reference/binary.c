@@ -130,7 +130,7 @@ static void run_real(uint8_t variant, cosrel_walk *w, const cosrel_tensor *x, co
     CASE(SUB, same, p - q)
     CASE(MUL, same, p * q)
     CASE(DIV, same, p / q)
-    CASE(FMOD, same, fmod(p, q))
+    CASE(FMOD, same, fmod((double)p, (double)q))
     CASE(PRELU, same, p < 0 ? p * q : p)
     CASE(MAX, same, isnan(p) || p > q ? p : q)
     CASE(MIN, same, isnan(p) || p < q ? p : q)

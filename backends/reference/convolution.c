@@ -34,7 +34,7 @@ static cosrel_status read_groups(const cosrel_call *call, convolution *c, cosrel
   }
   c->batch = call->in[0]->shape.dims[0];
   c->groups = cosrel_node_int(call->net, call->node, "group", 1);
-  if (c->groups < 1 || call->in[0]->shape.dims[1] % c->groups != 0)
+  if (c->groups < 1 || c->groups > (int64_t)COSREL_ELEMENTS_MAX || call->in[0]->shape.dims[1] % c->groups != 0)
     return cosrel_call_fail(call, error, COSREL_FORMAT, "group: %lld does not divide the %u channels",
                             (long long)c->groups, call->in[0]->shape.dims[1]);
   c->in = call->in[0]->shape.dims[1] / c->groups;
@@ -102,8 +102,8 @@ static cosrel_status read_conv(const cosrel_call *call, convolution *c, cosrel_e
   if (status != COSREL_OK) return status;
   if (weights->dims[1] != c->in || weights->dims[0] % c->groups != 0)
     return cosrel_call_fail(call, error, COSREL_FORMAT,
-                            "weights: [%u, %u, ...] does not fit %lld channels in %lld groups", weights->dims[0],
-                            weights->dims[1], (long long)(c->in * c->groups), (long long)c->groups);
+                            "weights: [%u, %u, ...] does not fit %u channels in %lld groups", weights->dims[0],
+                            weights->dims[1], call->in[0]->shape.dims[1], (long long)c->groups);
   c->out = weights->dims[0] / c->groups;
   return check_bias(call, c->out * c->groups, error);
 }
@@ -127,8 +127,8 @@ static cosrel_status read_conv_transpose(const cosrel_call *call, convolution *c
   if (status == COSREL_OK) status = read_groups(call, c, error);
   if (status != COSREL_OK) return status;
   if (weights->dims[0] != c->in * c->groups)
-    return cosrel_call_fail(call, error, COSREL_FORMAT, "weights: [%u, ...] does not fit %lld channels",
-                            weights->dims[0], (long long)(c->in * c->groups));
+    return cosrel_call_fail(call, error, COSREL_FORMAT, "weights: [%u, ...] does not fit %u channels", weights->dims[0],
+                            call->in[0]->shape.dims[1]);
   c->out = weights->dims[1];
   if (c->groups * c->out > (int64_t)COSREL_ELEMENTS_MAX)
     return cosrel_call_fail(call, error, COSREL_LIMIT, "group: too many output channels");

@@ -144,17 +144,16 @@ void cosrel_lrn_run(const cosrel_call *call) {
   int64_t plane = (int64_t)cosrel_shape_span(shape, 2, shape->rank);
   const float *x = call->in[0]->data;
   float *y = call->out[0]->data;
-  for (int64_t k = 0; k < shape->dims[0] * channels; k++) {
-    int64_t c = k % channels, image = k - c, low = c - (size - 1) / 2, high = c + size / 2 + 1;
-    if (low < 0) low = 0;
-    if (high > channels) high = channels;
-    for (int64_t i = 0; i < plane; i++) {
-      double squares = 0;
-      for (int64_t other = low; other < high; other++) {
-        double value = x[(image + other) * plane + i];
-        squares += value * value;
+  for (int64_t n = 0; n < shape->dims[0]; n++, x += channels * plane, y += channels * plane) {
+    for (int64_t c = 0; c < channels; c++) {
+      int64_t low = c - (size - 1) / 2, high = c + size / 2 + 1;
+      if (low < 0) low = 0;
+      if (high > channels) high = channels;
+      for (int64_t i = 0; i < plane; i++) {
+        double squares = 0;
+        for (int64_t k = low; k < high; k++) squares += (double)x[k * plane + i] * x[k * plane + i];
+        y[c * plane + i] = (float)(x[c * plane + i] / pow(bias + alpha * squares, beta));
       }
-      y[k * plane + i] = (float)(x[k * plane + i] / pow(bias + alpha * squares, beta));
     }
   }
 }

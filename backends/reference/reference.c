@@ -64,6 +64,6 @@ void cosrel_reference_node(const cosrel_net *net, uint32_t index, cosrel_tensor 
 
 void cosrel_reference_run(cosrel_reference *reference, const void *const *inputs) {
   const cosrel_net *net = reference->net;
-  for (uint32_t i = 0; i < net->n_inputs; i++) reference->tensors[net->inputs[i]].data = (void *)(uintptr_t)inputs[i];
+  for (uint32_t i = 0; i < net->n_inputs; i++) reference->tensors[net->inputs[i]].data = (void *)inputs[i];
   for (uint32_t n = 0; n < net->n_nodes; n++) cosrel_reference_node(net, n, reference->tensors);
 }
