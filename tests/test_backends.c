@@ -387,9 +387,354 @@ static void operators_agree_with_the_reference(void **state) {
   }
 }
 
+/* ---- Whole networks ---- */
+
+/* Network `path` on every backend against the reference executor; frees the net. */
+static void check_everywhere(const char *path, cosrel_network *network, uint32_t threads) {
+  float **inputs = aid_inputs(&network->net, 1), **expected = aid_expected(&network->net, inputs);
+  char why[256];
+  for (const cosrel_backend_ops *const *ops = cosrel_backend_table(); *ops != NULL; ops++) {
+    if (strcmp((*ops)->name, "reference") == 0) continue; /* it is what `expected` is */
+    if (!check_network(*ops, network, inputs, expected, threads, why)) fail_msg("%s: %s: %s", (*ops)->name, path, why);
+  }
+  aid_free(inputs, network->net.n_inputs);
+  aid_free(expected, network->net.n_outputs);
+  cosrel_network_destroy(network);
+}
+
+/* At small sizes: bench_kernels runs them at their own. */
+static void zoo_models_agree_with_the_reference(void **state) {
+  (void)state;
+  static const char *const names[] = {"squeezenet1_1@64",    "mobilenet_v1@64",
+                                      "mobilenet_v2@64",     "resnet18@64",
+                                      "resnet50@32",         "googlenet@64",
+                                      "inception_v3@80",     "deeplabv3_plus_mobilenet@65",
+                                      "alexnet@67",          "vgg16@32",
+                                      "shufflenet_v2@64",    "efficientnet_b0@64",
+                                      "ssd_mobilenet_v2@64", "ssdlite_mobilenet_v2@64",
+                                      "yolov3@32",           "yolov3_tiny@64",
+                                      "transformer_small@16"};
+  uint32_t n;
+  cosrel_zoo_table(&n);
+  assert_int_equal(sizeof names / sizeof names[0], n);
+  for (uint32_t i = 0; i < n; i++) {
+    char path[COSREL_NAME_MAX + 8];
+    cosrel_network network;
+    cosrel_error error;
+    snprintf(path, sizeof path, "zoo:%s", names[i]);
+    if (cosrel_network_open(path, &network, &error) != COSREL_OK) fail_msg("%s", error.text);
+    check_everywhere(path, &network, i % 2 + 1);
+  }
+}
+
+/* Models of the ONNX project's tests, of any folder below `root`, that can be cut into units. */
+static void check_folder(const char *root, uint32_t *checked, uint32_t *refused) {
+  struct dirent **names = NULL;
+  int n = scandir(root, &names, NULL, alphasort);
+  for (int i = 0; i < n; i++) {
+    char path[512];
+    cosrel_net net;
+    cosrel_network network;
+    cosrel_error error = {""};
+    if (strncmp(names[i]->d_name, "test_", 5) == 0 &&
+        snprintf(path, sizeof path, "%s/%s/model.onnx", root, names[i]->d_name) < (int)sizeof path) {
+      bool good = cosrel_onnx_read(path, AID_LIMIT, &net, &error) == COSREL_OK &&
+                  cosrel_network_create(&net, &network, &error) == COSREL_OK;
+      if (good) check_everywhere(path, &network, 1);
+      ++*(good ? checked : refused);
+    }
+    free(names[i]);
+  }
+  free(names);
+}
+
+static void onnx_test_models_agree_with_the_reference(void **state) {
+  (void)state;
+  static const struct {
+    const char *name;
+    uint32_t least;
+  } groups[] = {{"node", 200}, {"pytorch-converted", 60}, {"pytorch-operator", 20}};
+  const char *folder = getenv("COSREL_ONNX_TESTDATA");
+  if (folder == NULL) folder = "/usr/share/libonnx-testdata/data";
+  for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
+    char root[512];
+    uint32_t checked = 0, refused = 0;
+    snprintf(root, sizeof root, "%s/%s", folder, groups[g].name);
+    check_folder(root, &checked, &refused);
+    if (checked + refused == 0) {
+      printf("skipped: ONNX %s models (no %s; Debian has it in libonnx-testdata)\n", groups[g].name, root);
+      continue;
+    }
+    printf("ONNX %s: %u models agree, %u cannot be cut into units of float\n", groups[g].name, checked, refused);
+    assert_true(checked >= groups[g].least);
+  }
+}
+
+static void real_graphs_agree_with_the_reference(void **state) {
+  (void)state;
+  static const char *const names[] = {"light_bvlc_alexnet", "light_inception_v1", "light_resnet50", "light_squeezenet"};
+  const char *folder = getenv("COSREL_ONNX_LIGHT");
+  if (folder == NULL) {
+    printf("skipped: real graphs (COSREL_ONNX_LIGHT names no folder)\n");
+    return;
+  }
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    char path[512];
+    cosrel_network network;
+    cosrel_error error;
+    snprintf(path, sizeof path, "%s/%s.onnx", folder, names[i]);
+    if (cosrel_network_open(path, &network, &error) != COSREL_OK) fail_msg("%s", error.text);
+    check_everywhere(path, &network, 1);
+  }
+}
+
+/* ---- The contract ---- */
+
+static void open_small(cosrel_network *network) {
+  cosrel_error error;
+  if (cosrel_network_open("zoo:squeezenet1_1@48", network, &error) != COSREL_OK) fail_msg("%s", error.text);
+}
+
+/* Two prepared networks and several arenas on one instance, in turns. */
+static void requests_do_not_mix(void **state) {
+  (void)state;
+  for (const cosrel_backend_ops *const *ops = cosrel_backend_table(); *ops != NULL; ops++) {
+    cosrel_network network;
+    machine m, other;
+    open_small(&network);
+    float **inputs[2], **expected[2];
+    void *arenas[2];
+    char why[256];
+    if (open_machine(&m, *ops, &network, 1) && open_machine(&other, *ops, &network, 1)) {
+      for (int i = 0; i < 2; i++) {
+        inputs[i] = aid_inputs(&network.net, (uint64_t)i);
+        expected[i] = aid_expected(&network.net, inputs[i]);
+        arenas[i] = aid_arena(&network);
+      }
+      for (int round = 0; round < 4; round++) {
+        int i = round % 2;
+        float **outputs = run_request(round < 2 ? &m : &other, &network, inputs[i], 7, arenas[i]);
+        if (!aid_agree(&network.net, outputs, expected[i], why)) fail_msg("%s: %s", (*ops)->name, why);
+        aid_free(outputs, network.net.n_outputs);
+      }
+      for (int i = 0; i < 2; i++) {
+        aid_free(inputs[i], network.net.n_inputs);
+        aid_free(expected[i], network.net.n_outputs);
+        free(arenas[i]);
+      }
+      close_machine(&m);
+      close_machine(&other);
+    }
+    cosrel_network_destroy(&network);
+  }
+}
+
+typedef struct canceller {
+  const cosrel_backend_ops *ops;
+  cosrel_backend *backend;
+  _Atomic bool stop;
+} canceller;
+
+static void *keep_cancelling(void *argument) {
+  canceller *c = argument;
+  while (!c->stop) c->ops->cancel(c->backend);
+  return NULL;
+}
+
+/* A segment that is cancelled all the time ends early and says so; the instance then works as before. */
+static void cancelled_segments_say_so(void **state) {
+  (void)state;
+  for (const cosrel_backend_ops *const *ops = cosrel_backend_table(); *ops != NULL; ops++) {
+    cosrel_network network;
+    machine m;
+    pthread_t thread;
+    char why[256];
+    open_small(&network);
+    if ((*ops)->cancel == NULL || (*ops)->buffer_create != NULL || !open_machine(&m, *ops, &network, 1)) {
+      cosrel_network_destroy(&network);
+      continue;
+    }
+    float **inputs = aid_inputs(&network.net, 1), **expected = aid_expected(&network.net, inputs);
+    void *arena = aid_arena(&network);
+    canceller c = {.ops = *ops, .backend = m.backend};
+    assert_int_equal(pthread_create(&thread, NULL, keep_cancelling, &c), 0);
+    cosrel_status status = COSREL_OK;
+    for (int attempt = 0; attempt < 1000 && status == COSREL_OK; attempt++) {
+      cosrel_network_put_inputs(&network, (const float *const *)inputs, arena);
+      assert_int_equal((*ops)->submit(m.backend, m.prepared, arena, NULL, 0, network.model.n_units), COSREL_OK);
+      status = (*ops)->wait(m.backend, 60 * COSREL_S);
+    }
+    c.stop = true;
+    pthread_join(thread, NULL);
+    assert_int_equal(status, COSREL_INTERRUPTED);
+    float **outputs = run_request(&m, &network, inputs, 5, arena);
+    if (!aid_agree(&network.net, outputs, expected, why)) fail_msg("%s: %s", (*ops)->name, why);
+    aid_free(outputs, network.net.n_outputs);
+    aid_free(expected, network.net.n_outputs);
+    aid_free(inputs, network.net.n_inputs);
+    free(arena);
+    close_machine(&m);
+    cosrel_network_destroy(&network);
+  }
+}
+
+static void tables_are_whole(void **state) {
+  (void)state;
+  for (const cosrel_backend_ops *const *ops = cosrel_backend_table(); *ops != NULL; ops++) {
+    const cosrel_backend_ops *o = *ops;
+    assert_int_equal(o->struct_size, sizeof *o);
+    assert_ptr_equal(cosrel_backend_find(o->name), o);
+    assert_true(o->open != NULL && o->close != NULL && o->supports != NULL && o->prepare != NULL &&
+                o->release != NULL && o->submit != NULL && o->wait != NULL);
+    bool own_memory = o->buffer_create != NULL;
+    assert_true((o->buffer_destroy != NULL) == own_memory && (o->read != NULL) == own_memory &&
+                (o->write != NULL) == own_memory);
+    cosrel_network network;
+    machine m;
+    open_small(&network);
+    if (open_machine(&m, o, &network, 1)) {
+      for (uint32_t u = 0; u < network.model.n_units; u++) {
+        assert_true(o->supports(m.backend, &network, u, COSREL_FP32));
+      }
+      if (o->telemetry != NULL) {
+        cosrel_telemetry telemetry = {.energy_mj = -1, .temperature_c = NAN, .frequency_mhz = 0, .device_ns = -1};
+        o->telemetry(m.backend, &telemetry);
+        assert_true(telemetry.frequency_mhz >= 0 && telemetry.device_ns >= -1);
+      }
+      close_machine(&m);
+    }
+    cosrel_network_destroy(&network);
+  }
+  assert_null(cosrel_backend_find("nothing"));
+  assert_null(cosrel_backend_find(""));
+}
+
+/* ---- Specs ---- */
+
+static void specs_keep_what_they_say(void **state) {
+  (void)state;
+  static const char *const good[] = {
+      "cpu=reference",
+      "cpu0=xnnpack:cores=0:threads=1",
+      "cpu-little=xnnpack:cores=0-3+6",
+      "gpu=opencl:device=Portable Computing Language",
+      "x=y:cores=0-255:threads=256:device=a=b+c",
+      "a23456789012345=b23456789012345:cores=1+3+5+7-9+65535",
+  };
+  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    cosrel_backend_spec spec, again;
+    cosrel_error error = {""};
+    char text[COSREL_BACKEND_SPEC_MAX];
+    if (cosrel_backend_spec_parse(good[i], &spec, &error) != COSREL_OK) fail_msg("%s", error.text);
+    cosrel_backend_spec_format(&spec, text, sizeof text);
+    assert_string_equal(text, good[i]);
+    assert_int_equal(cosrel_backend_spec_parse(text, &again, &error), COSREL_OK);
+    assert_memory_equal(&spec, &again, sizeof spec);
+  }
+  cosrel_backend_spec spec;
+  cosrel_error error;
+  char text[COSREL_BACKEND_SPEC_MAX];
+  assert_int_equal(cosrel_backend_spec_parse("c=x:threads=2:cores=2+3+4", &spec, &error), COSREL_OK);
+  assert_int_equal(spec.n_cores, 3);
+  cosrel_backend_spec_format(&spec, text, sizeof text);
+  assert_string_equal(text, "c=x:cores=2-4:threads=2");
+  /* The longest there is fits. */
+  spec.n_cores = COSREL_CORES_MAX;
+  for (uint32_t i = 0; i < COSREL_CORES_MAX; i++) spec.cores[i] = (uint16_t)(65535 - 2 * (COSREL_CORES_MAX - 1 - i));
+  cosrel_backend_spec_format(&spec, text, sizeof text);
+  assert_int_equal(cosrel_backend_spec_parse(text, &spec, &error), COSREL_OK);
+  assert_int_equal(spec.n_cores, COSREL_CORES_MAX);
+}
+
+static void hostile_specs_are_refused(void **state) {
+  (void)state;
+  static const char *const bad[] = {
+      "",
+      "=",
+      "cpu",
+      "cpu=",
+      "=xnnpack",
+      "cpu=xnnpack:",
+      "cpu=xnnpack::threads=1",
+      "cpu=xnn pack",
+      "cpu=x:cores=",
+      "cpu=x:cores=3-1",
+      "cpu=x:cores=1+1",
+      "cpu=x:cores=2+1",
+      "cpu=x:cores=1+",
+      "cpu=x:cores=1-",
+      "cpu=x:cores=-1",
+      "cpu=x:cores=0-256",
+      "cpu=x:cores=0-4294967295",
+      "cpu=x:cores=99999",
+      "cpu=x:cores=0x1",
+      "cpu=x:cores=1,2",
+      "cpu=x:threads=",
+      "cpu=x:threads=-1",
+      "cpu=x:threads=257",
+      "cpu=x:threads=1 ",
+      "cpu=x:threads=1:threads=1",
+      "cpu=x:speed=1",
+      "cpu=x:device=",
+      "cpu=x:device=a\nb",
+      "cpu=x:cores=1:cores=2",
+      "cpu==x",
+      "c2345678901234567=x",
+      "c=x2345678901234567",
+      "c\xff=x",
+      "c=x:CORES=1",
+      "c=x:device=0123456789012345678901234567890123456789012345678901234567890123",
+  };
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    cosrel_backend_spec spec = {.processor = "kept"};
+    cosrel_error error = {""};
+    if (cosrel_backend_spec_parse(bad[i], &spec, &error) != COSREL_INVALID) fail_msg("accepted: %s", bad[i]);
+    assert_true(error.text[0] != '\0' && strchr(error.text, '\n') == NULL);
+    assert_string_equal(spec.processor, "kept");
+  }
+  /* Any single byte wrong anywhere: no crash, and what is accepted is written the same way. */
+  const char *text = "cpu0=xnnpack:cores=0-3+6:threads=2:device=abc";
+  for (size_t at = 0; at < strlen(text); at++) {
+    for (int byte = 1; byte < 256; byte++) {
+      char changed[64], written[COSREL_BACKEND_SPEC_MAX];
+      cosrel_backend_spec spec, again;
+      cosrel_error error;
+      snprintf(changed, sizeof changed, "%s", text);
+      changed[at] = (char)byte;
+      if (cosrel_backend_spec_parse(changed, &spec, &error) != COSREL_OK) continue;
+      cosrel_backend_spec_format(&spec, written, sizeof written);
+      assert_int_equal(cosrel_backend_spec_parse(written, &again, &error), COSREL_OK);
+      assert_memory_equal(&spec, &again, sizeof spec);
+    }
+  }
+}
+
+static void what_cannot_be_opened_says_why(void **state) {
+  (void)state;
+  static const char *const specs[] = {"p7=nothing", "p7=reference:threads=3", "p7=reference:device=x"};
+  for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+    cosrel_backend_spec spec;
+    cosrel_backend *backend;
+    cosrel_error error = {""};
+    assert_int_equal(cosrel_backend_spec_parse(specs[i], &spec, &error), COSREL_OK);
+    assert_int_equal(cosrel_backend_open(&spec, &backend, &error), COSREL_UNSUPPORTED);
+    assert_null(backend);
+    assert_non_null(strstr(error.text, "p7: "));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(tables_are_whole),
+      cmocka_unit_test(specs_keep_what_they_say),
+      cmocka_unit_test(hostile_specs_are_refused),
+      cmocka_unit_test(what_cannot_be_opened_says_why),
       cmocka_unit_test(operators_agree_with_the_reference),
+      cmocka_unit_test(zoo_models_agree_with_the_reference),
+      cmocka_unit_test(onnx_test_models_agree_with_the_reference),
+      cmocka_unit_test(real_graphs_agree_with_the_reference),
+      cmocka_unit_test(requests_do_not_mix),
+      cmocka_unit_test(cancelled_segments_say_so),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
