@@ -405,26 +405,26 @@ static void check_everywhere(const char *path, cosrel_network *network, uint32_t
 /* At small sizes: bench_kernels runs them at their own. */
 static void zoo_models_agree_with_the_reference(void **state) {
   (void)state;
-  static const char *const names[] = {"squeezenet1_1@64",    "mobilenet_v1@64",
-                                      "mobilenet_v2@64",     "resnet18@64",
-                                      "resnet50@32",         "googlenet@64",
-                                      "inception_v3@80",     "deeplabv3_plus_mobilenet@65",
-                                      "alexnet@67",          "vgg16@32",
-                                      "shufflenet_v2@64",    "efficientnet_b0@64",
-                                      "ssd_mobilenet_v2@64", "ssdlite_mobilenet_v2@64",
-                                      "yolov3@32",           "yolov3_tiny@64",
-                                      "transformer_small@16"};
+  static const struct {
+    const char *name;
+    uint32_t side;
+  } sides[] = {{"resnet50", 32}, {"inception_v3", 80}, {"deeplabv3_plus_mobilenet", 65}, {"alexnet", 67},
+               {"vgg16", 32},    {"yolov3", 32},       {"transformer_small", 16}};
   uint32_t n;
-  cosrel_zoo_table(&n);
-  assert_int_equal(sizeof names / sizeof names[0], n);
+  const cosrel_zoo_entry *table = cosrel_zoo_table(&n);
   for (uint32_t i = 0; i < n; i++) {
     char path[COSREL_NAME_MAX + 8];
     cosrel_network network;
     cosrel_error error;
-    snprintf(path, sizeof path, "zoo:%s", names[i]);
+    uint32_t side = 64;
+    for (size_t k = 0; k < sizeof sides / sizeof sides[0]; k++) {
+      if (strcmp(sides[k].name, table[i].name) == 0) side = sides[k].side;
+    }
+    snprintf(path, sizeof path, "zoo:%s@%u", table[i].name, (unsigned)side);
     if (cosrel_network_open(path, &network, &error) != COSREL_OK) fail_msg("%s", error.text);
     check_everywhere(path, &network, i % 2 + 1);
   }
+  printf("zoo: %u networks agree\n", n);
 }
 
 /* Models of the ONNX project's tests, of any folder below `root`, that can be cut into units. */
