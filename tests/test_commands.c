@@ -279,6 +279,36 @@ static void test_policy_file(void **state) {
   free(output);
 }
 
+/* The tool that asks what hangs on assumed watts: twice the watts of all processors, twice their energy. */
+static void test_scale_power(void **state) {
+  (void)state;
+  const char *program = getenv("COSREL"), *slash = program != NULL ? strrchr(program, '/') : NULL;
+  char tool[512], line[1024];
+  if (slash != NULL)
+    snprintf(tool, sizeof tool, "%.*s/traces/tools/scale_power", (int)(slash - program), program);
+  else
+    snprintf(tool, sizeof tool, "build/traces/tools/scale_power");
+  snprintf(line, sizeof line, "%s tests/corpus/profile/two.json test_commands.profile.json 2 cpu gpu", tool);
+  assert_int_equal(system(line), 0);
+  json_t *before = json_load_file("tests/corpus/profile/two.json", 0, NULL),
+         *after = json_load_file("test_commands.profile.json", 0, NULL);
+  assert_string_equal(json_string_value(json_object_get(after, "name")), "two-watts-x2");
+  const json_t *processor;
+  size_t i;
+  json_array_foreach(json_object_get(after, "processors"), i, processor) {
+    const json_t *same = json_array_get(json_object_get(before, "processors"), i);
+    double was = number(json_array_get(json_object_get(same, "points"), 0), "busy_w");
+    assert_true(number(json_array_get(json_object_get(processor, "points"), 0), "busy_w") == 2 * was);
+  }
+  assert_int_equal(i, 2);
+  json_decref(before);
+  json_decref(after);
+  remove("test_commands.profile.json");
+  snprintf(line, sizeof line, "%s tests/corpus/profile/two.json test_commands.profile.json 2 tpu 2>/dev/null", tool);
+  assert_int_equal(WEXITSTATUS(system(line)), 2);
+  assert_int_equal(access("test_commands.profile.json", F_OK), -1);
+}
+
 static void test_refused(void **state) {
   (void)state;
   refused("replay --policy eft --workload w", "--profile");
@@ -336,6 +366,7 @@ int main(void) {
       cmocka_unit_test(test_compare),
       cmocka_unit_test(test_compare_table_and_csv),
       cmocka_unit_test(test_policy_file),
+      cmocka_unit_test(test_scale_power),
       cmocka_unit_test(test_refused),
       cmocka_unit_test(test_interrupt_keeps_what_was_done),
   };
