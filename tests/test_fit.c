@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "tests/tool.h"
 #include "traces/csv.h"
 
 static char folder[64];
@@ -27,20 +27,7 @@ static FILE *table(const char *name, const char *header) {
   return file;
 }
 
-static int run(const char *name, const char *in, const char *out) {
-  char tool[4096];
-  const char *program = getenv("COSREL") ? getenv("COSREL") : "build/cosrel", *slash = strrchr(program, '/');
-  snprintf(tool, sizeof tool, "%.*s/traces/tools/%s", slash ? (int)(slash - program) : 1, slash ? program : ".", name);
-  pid_t child = fork();
-  assert_true(child >= 0);
-  if (child == 0) {
-    execl(tool, tool, in, out, (char *)NULL);
-    _exit(127);
-  }
-  int result = -1;
-  waitpid(child, &result, 0);
-  return WIFEXITED(result) ? WEXITSTATUS(result) : -1;
-}
+static int run(const char *name, char *in, char *out) { return tool_run(name, (char *[]){in, out, NULL}); }
 
 /* Deterministic scatter of +-4 %; every ninth value is five times too large. */
 static double disturbed(double value, int i) { return value * (1 + 0.01 * (i * 7 % 9 - 4)) * (i % 9 == 8 ? 5 : 1); }

@@ -8,12 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "backends/zoo/zoo.h"
 #include "sched/case.h"
+#include "tests/tool.h"
 #include "traces/csv.h"
 #include "traces/file.h"
 #include "traces/profile_file.h"
@@ -197,24 +197,7 @@ static void every_value_says_where_it_comes_from(void **state) {
   }
 }
 
-/* Runs make_profile with these arguments; returns its exit status. */
-static int run_tool(char *const *arguments) {
-  char tool[4096], *argv[16] = {tool};
-  const char *program = getenv("COSREL") ? getenv("COSREL") : "build/cosrel", *slash = strrchr(program, '/');
-  snprintf(tool, sizeof tool, "%.*s/traces/tools/make_profile", slash ? (int)(slash - program) : 1,
-           slash ? program : ".");
-  for (int i = 0; i < 14 && arguments[i]; ++i) argv[i + 1] = arguments[i];
-  fflush(NULL);
-  pid_t child = fork();
-  assert_true(child >= 0);
-  if (child == 0) {
-    execv(tool, argv);
-    _exit(127);
-  }
-  int result = -1;
-  waitpid(child, &result, 0);
-  return WIFEXITED(result) ? WEXITSTATUS(result) : -1;
-}
+static int run_tool(char *const *arguments) { return tool_run("make_profile", arguments); }
 
 static char folder[] = "/tmp/cosrel-profiles-XXXXXX";
 
