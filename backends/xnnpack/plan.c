@@ -120,16 +120,6 @@ cosrel_xnn_ref cosrel_xnn_dense(cosrel_xnn_planner *planner, int32_t value, bool
   return v->dense[nhwc];
 }
 
-cosrel_xnn_ref cosrel_xnn_scratch_copy(cosrel_xnn_planner *planner, int32_t value) {
-  const cosrel_shape *shape = shape_of(planner, value);
-  cosrel_xnn_ref ref = cosrel_xnn_dense(planner, value, true);
-  if (ref.base == COSREL_XNN_SCRATCH) return ref;
-  cosrel_view dense = cosrel_view_dense(shape, true);
-  cosrel_xnn_ref copy = add_scratch(planner, shape);
-  cosrel_xnn_add_move(planner, shape, ref, &dense, copy, &dense);
-  return copy;
-}
-
 static cosrel_xnn_ref arena_ref(const cosrel_xnn_planner *planner, int32_t value) {
   return (cosrel_xnn_ref){.base = COSREL_XNN_ARENA, .offset = planner->network->offsets[value]};
 }
@@ -310,22 +300,21 @@ static void plan_unit(cosrel_xnn_planner *planner, const cosrel_network_unit *un
   if (!there) cosrel_xnn_add_move(planner, shape_of(planner, unit->output), v->ref, &v->view, place, &dense);
 }
 
-/* Tells every operator its sizes once, so that it takes the memory that it needs now and not in the first segment. The
- * addresses are not used before they are told again. */
+/* Tells every operator its sizes once, so that it takes the memory that it needs now and not in the first segment. It
+ * keeps the addresses of pixels, to be shifted by how far the arena is from this one, and knows its own padding by
+ * address: so this arena must be memory that nothing else lies in, though nobody reads it. */
 static cosrel_status set_up(struct cosrel_prepared *p, pthreadpool_t pool, cosrel_error *error) {
-  cosrel_xnn_bases bases = {.arena = p->bases.scratch, .scratch = p->bases.scratch};
-  for (uint32_t i = 0; i < p->n_steps; i++) {
-    cosrel_xnn_step *step = &p->steps[i];
-    if (step->setup == NULL) continue;
-    enum xnn_status status = step->setup(step, &bases, pool);
-    if (status == xnn_status_out_of_memory) {
-      return cosrel_fail(error, COSREL_NOMEM, "%s: out of memory", p->network->net.name);
-    }
-    if (status != xnn_status_success) {
-      return cosrel_fail(error, COSREL_INTERNAL, "%s: XNNPACK refused step %u", p->network->net.name, (unsigned)i);
-    }
+  cosrel_xnn_bases bases = {.arena = malloc((size_t)p->network->arena_bytes), .scratch = p->bases.scratch};
+  enum xnn_status status = bases.arena != NULL ? xnn_status_success : xnn_status_out_of_memory;
+  for (uint32_t i = 0; i < p->n_steps && status == xnn_status_success; i++) {
+    if (p->steps[i].setup != NULL) status = p->steps[i].setup(&p->steps[i], &bases, pool);
   }
-  return COSREL_OK;
+  free(bases.arena);
+  if (status == xnn_status_success) return COSREL_OK;
+  if (status == xnn_status_out_of_memory) {
+    return cosrel_fail(error, COSREL_NOMEM, "%s: out of memory", p->network->net.name);
+  }
+  return cosrel_fail(error, COSREL_INTERNAL, "%s: XNNPACK refuses a step", p->network->net.name);
 }
 
 cosrel_status cosrel_xnn_plan(const cosrel_network *network, pthreadpool_t pool, struct cosrel_prepared **out,

@@ -122,8 +122,6 @@ int32_t cosrel_xnn_out(const cosrel_xnn_planner *planner, const cosrel_net_node 
 
 /* The value without gaps in the order wanted; a step is added that puts it so, unless it is. */
 cosrel_xnn_ref cosrel_xnn_dense(cosrel_xnn_planner *planner, int32_t value, bool nhwc);
-/* The same as NHWC, always in scratch: at the same address in every segment. */
-cosrel_xnn_ref cosrel_xnn_scratch_copy(cosrel_xnn_planner *planner, int32_t value);
 /* Whether it is so already. */
 bool cosrel_xnn_is_dense(cosrel_xnn_planner *planner, int32_t value, bool nhwc);
 /* As it is. */

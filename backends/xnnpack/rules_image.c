@@ -18,10 +18,11 @@ static int32_t input_of(const cosrel_xnn_planner *planner, const cosrel_net_node
   return cosrel_net_node_inputs(planner->net, node)[0];
 }
 
-/* Adds the step of an operator on images: `node`'s input 0, which lies at `from`, to `out`. Takes `op` over. */
-static cosrel_xnn_step *add_image_from(cosrel_xnn_planner *planner, const cosrel_net_node *node, cosrel_xnn_ref from,
-                                       int32_t out, xnn_operator_t op, setup_function setup) {
+/* Adds the step of an operator on images: `node`'s input 0 to `out`. Takes `op` over. */
+static cosrel_xnn_step *add_image(cosrel_xnn_planner *planner, const cosrel_net_node *node, int32_t out,
+                                  xnn_operator_t op, setup_function setup) {
   const cosrel_shape *in = &cosrel_xnn_in(planner, node, 0)->shape;
+  cosrel_xnn_ref from = cosrel_xnn_dense(planner, input_of(planner, node), true);
   cosrel_xnn_ref to = cosrel_xnn_result(planner, out, true);
   cosrel_xnn_step *step = cosrel_xnn_add_step(planner);
   if (step == NULL) {
@@ -36,12 +37,6 @@ static cosrel_xnn_step *add_image_from(cosrel_xnn_planner *planner, const cosrel
   step->image.height = in->dims[2];
   step->image.width = in->dims[3];
   return step;
-}
-
-static cosrel_xnn_step *add_image(cosrel_xnn_planner *planner, const cosrel_net_node *node, int32_t out,
-                                  xnn_operator_t op, setup_function setup) {
-  cosrel_xnn_ref from = cosrel_xnn_dense(planner, input_of(planner, node), true);
-  return add_image_from(planner, node, from, out, op, setup);
 }
 
 static cosrel_status result_of(const cosrel_xnn_step *step) { return step == NULL ? COSREL_NOMEM : COSREL_OK; }
@@ -141,9 +136,7 @@ cosrel_status cosrel_xnn_conv_transpose(cosrel_xnn_planner *planner, const cosre
                                           m, packed, bias != NULL ? bias->data : NULL, low, high, FLAGS, &op);
   free(packed);
   if (status != xnn_status_success) return COSREL_UNSUPPORTED;
-  /* XNNPACK does not follow when this operator's input moves while its size stays: it gets a place of its own. */
-  cosrel_xnn_step *step = add_image_from(planner, node, cosrel_xnn_scratch_copy(planner, input_of(planner, node)), out,
-                                         op, setup_conv_transpose);
+  cosrel_xnn_step *step = add_image(planner, node, out, op, setup_conv_transpose);
   if (step != NULL) memcpy(step->image.adjust, adjust, sizeof adjust);
   return result_of(step);
 }
