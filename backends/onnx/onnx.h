@@ -1,8 +1,10 @@
 /* ONNX files. Reading: protobuf-c code made from Debian's onnx.proto; opsets 6 to 17 of the default domain.
  *
- * A file is hostile: sizes, ranks, counts, offsets and cycles are checked before memory is taken; total memory is
- * bounded by `limit_bytes`. Symbolic and missing batch dimensions count as 1. External data, subgraphs, sequences,
- * sparse and training graphs, and operators outside the table are refused with one line that names the node. */
+ * A file is hostile: nesting, sizes, ranks, counts and cycles are checked before memory is taken. `limit_bytes` bounds
+ * the unpacked file, and once more the net made of it; the file itself comes on top. An open or missing batch size
+ * (axis 0 of an input) counts as 1, other axes must be fixed. Constants come as initializers or as Constant nodes;
+ * float16 is widened to float. External data, subgraphs, sequences, sparse and training graphs, and operators outside
+ * the table are refused with one line that names file, node and what was expected. */
 #ifndef COSREL_BACKENDS_ONNX_ONNX_H
 #define COSREL_BACKENDS_ONNX_ONNX_H
 
@@ -21,9 +23,9 @@ cosrel_status cosrel_onnx_parse(const uint8_t *bytes, size_t n, const char *wher
 cosrel_status cosrel_onnx_read_tensor(const char *path, uint64_t limit_bytes, cosrel_tensor *tensor,
                                       cosrel_error *error);
 
-/* A graph of the zoo as an ONNX model (opset 13) with weights drawn from `seed`: He normal, so that activations stay in
- * range through the depth; batch norms near identity. Equal seeds give equal bytes. *bytes is malloc'ed, the caller
- * frees it. */
+/* A graph of the zoo as an ONNX model with weights drawn from `seed` (see encode.c): opset 13, or 17 where there is a
+ * layer norm. Nodes bear the graph's names, so the units do, too. Equal seeds give equal bytes. *bytes is malloc'ed, the
+ * caller frees it. COSREL_UNSUPPORTED for COSREL_OP_OTHER. */
 cosrel_status cosrel_onnx_encode(const cosrel_graph *graph, uint64_t seed, uint8_t **bytes, size_t *n,
                                  cosrel_error *error);
 
