@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/devices.h"
 #include "agent/mixes.h"
 #include "agent/tensorboard.h"
 #include "agent/train.h"
@@ -25,7 +26,7 @@ static const uint32_t held_out_most = 32; /* random mixes of each profile for va
 
 typedef struct inputs {
   uint32_t n_profiles, n_workloads, n_mixes, n_scenes, n_train, first_validated;
-  cosrel_profile *profiles;
+  cosrel_profile *profiles, *devices; /* devices: [n_mixes], of the mixes; borrow from profiles */
   cosrel_workload *workloads, *mixes;
   cosrel_scene *scenes;
   json_t *provenance;
@@ -37,6 +38,7 @@ static void inputs_close(inputs *in) {
   for (uint32_t i = 0; i < in->n_workloads; i++) cosrel_workload_clear(&in->workloads[i]);
   free(in->scenes);
   free(in->profiles);
+  free(in->devices);
   free(in->workloads);
   free(in->mixes);
   json_decref(in->provenance);
@@ -65,12 +67,36 @@ static cosrel_status add_scene(inputs *in, const cosrel_profile *profile, const 
   return cosrel_bound_solve(&scene->base, &scene->bound, error);
 }
 
-static cosrel_status add_mixes(inputs *in, uint32_t profile, uint32_t n, uint64_t key, cosrel_error *error) {
+/* The models of a profile that the workloads name: a policy is trained on no others. */
+static uint64_t named_models(const inputs *in, const cosrel_profile *profile) {
+  uint64_t set = 0;
+  for (uint32_t w = 0; w < in->n_workloads; w++)
+    for (uint32_t s = 0; s < in->workloads[w].n_streams; s++) {
+      int model = cosrel_profile_find_model(profile, in->workloads[w].streams[s].model);
+      if (model >= 0) set |= (uint64_t)1 << model;
+    }
+  return set;
+}
+
+/* Random mixes, every second one on a random device. */
+static cosrel_status add_mixes(inputs *in, uint32_t p, uint32_t n, uint64_t key, cosrel_error *error) {
+  const cosrel_profile *profile = &in->profiles[p];
+  uint64_t models = named_models(in, profile);
   cosrel_status status = COSREL_OK;
-  for (uint32_t i = 0; i < n && status == COSREL_OK; i++) {
-    cosrel_workload *mix = &in->mixes[in->n_mixes++];
-    cosrel_mix_draw(&in->profiles[profile], cosrel_rng_key(key, i), mix);
-    status = add_scene(in, &in->profiles[profile], mix, error);
+  for (uint32_t i = 0; i < n && models != 0 && status == COSREL_OK; i++) {
+    cosrel_workload *mix = &in->mixes[in->n_mixes];
+    cosrel_profile *device = &in->devices[in->n_mixes++];
+    uint64_t own = cosrel_rng_key(key, i);
+    if (i % 2 == 0) {
+      cosrel_mix_draw(profile, models, own, mix);
+      status = add_scene(in, profile, mix, error);
+      continue;
+    }
+    status = cosrel_device_draw(profile, own, device, error);
+    if (status != COSREL_OK) return status;
+    cosrel_mix_draw(device, models, own, mix);
+    status = add_scene(in, device, mix, error);
+    cosrel_device_clear_costs(device); /* the scene's tables have them */
   }
   return status;
 }
@@ -82,9 +108,10 @@ static cosrel_status inputs_open(const cosrel_strings *profiles, const cosrel_st
   in->profiles = calloc(profiles->n, sizeof *in->profiles);
   in->workloads = calloc(workloads->n, sizeof *in->workloads);
   in->mixes = calloc((size_t)profiles->n * (n_mixes + held_out) + 1, sizeof *in->mixes);
+  in->devices = calloc((size_t)profiles->n * (n_mixes + held_out) + 1, sizeof *in->devices);
   in->scenes = calloc((size_t)profiles->n * (workloads->n + n_mixes + held_out), sizeof *in->scenes);
   in->provenance = json_pack("{s:[],s:[]}", "profiles", "workloads");
-  if (!in->profiles || !in->workloads || !in->mixes || !in->scenes || !in->provenance)
+  if (!in->profiles || !in->workloads || !in->mixes || !in->devices || !in->scenes || !in->provenance)
     return cosrel_fail(error, COSREL_NOMEM, "no memory for the inputs");
   cosrel_status status;
   for (uint32_t i = 0; i < profiles->n; i++) {
@@ -261,7 +288,7 @@ static cosrel_status train(const run *r, cosrel_trainer *trainer, const char *ke
     curves_add(&log, &report, rate);
     if (!r->quiet) {
       char note[96];
-      snprintf(note, sizeof note, "%.0f decisions/s, validation U %.4f, closed loop %.4f of the bound", rate,
+      snprintf(note, sizeof note, "%.0f decisions/s, validation: utility %.4f, closed loop %.4f of the bound", rate,
                fmax(report.best_open, 0), fmax(report.best_closed, 0));
       cosrel_progress_update(&progress, report.iteration, note);
     }
@@ -280,8 +307,8 @@ static cosrel_status train(const run *r, cosrel_trainer *trainer, const char *ke
   if (status == COSREL_OK) status = write_policy(trainer, r->policy, key, error);
   if (status == COSREL_OK) remove(r->checkpoint);
   if (status == COSREL_OK && !r->quiet)
-    fprintf(stderr, "%s: trained on %llu decisions, validation U %.4f, closed loop %.4f of the bound\n", r->policy,
-            (unsigned long long)report.decisions, report.best_open, report.best_closed);
+    fprintf(stderr, "%s: trained on %llu decisions, validation: utility %.4f, closed loop %.4f of the bound\n",
+            r->policy, (unsigned long long)report.decisions, report.best_open, report.best_closed);
   return status;
 }
 
@@ -305,15 +332,18 @@ int cosrel_cmd_train(int argc, char **argv) {
       {"logdir", COSREL_OPTION_TEXT, &r.logdir, "D", "folder for train.csv and a TensorBoard event file", 0, 0, false},
       {"resume", COSREL_OPTION_FLAG, &r.resume, NULL, "go on from POLICY.checkpoint", 0, 0, false},
       {"checkpoint-s", COSREL_OPTION_NUMBER, &r.checkpoint_s, "S", "seconds between checkpoints (10)", 0, 1e6, false},
-      {"envs", COSREL_OPTION_COUNT, &n_envs, "N", "environments (64)", 1, 4096, false},
+      {"envs", COSREL_OPTION_COUNT, &n_envs, "N", "environments, a quarter of them closed loops (64)", 2, 4096, false},
       {"steps", COSREL_OPTION_COUNT, &n_steps, "N", "decisions of each environment in an iteration (128)", 2, 65536,
        false},
       {"epochs", COSREL_OPTION_COUNT, &epochs, "N", "passes over an iteration's decisions (4)", 1, 100, false},
-      {"minibatch", COSREL_OPTION_COUNT, &minibatch, "N", "decisions of an Adam step (1024)", 8, 4096, false},
+      {"minibatch", COSREL_OPTION_COUNT, &minibatch, "N", "decisions of an Adam step (1024)", 8, COSREL_MINIBATCH_MAX,
+       false},
       {"rate", COSREL_OPTION_NUMBER, &o.rate, "X", "learning rate at the start, decaying to 0 (0.0006)", 1e-9, 1,
        false},
       {"entropy", COSREL_OPTION_NUMBER, &entropy, "X", "weight of the entropy bonus, decaying to 0 (0.001)", 0, 1,
        false},
+      {"rare", COSREL_OPTION_NUMBER, &o.curriculum.rare, "X",
+       "reward: 0 counts every request alike (U), 1 every stream (ANTT) (0.2)", 0, 1, false},
       {"quiet", COSREL_OPTION_FLAG, &r.quiet, NULL, "no progress", 0, 0, false},
       {0},
   };
@@ -329,6 +359,7 @@ int cosrel_cmd_train(int argc, char **argv) {
   if (parse != COSREL_PARSE_OK) return cosrel_parse_exit(parse);
   o.threads = (uint32_t)(threads > 0 ? threads : (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
   o.n_envs = (uint32_t)n_envs, o.n_steps = (uint32_t)n_steps, o.epochs = (uint32_t)epochs;
+  o.n_closed = o.n_envs < 4 ? 1 : o.n_envs / 4;
   o.minibatch = (uint32_t)minibatch, o.weights.entropy = (float)entropy;
   snprintf(r.checkpoint, sizeof r.checkpoint, "%s.checkpoint", r.policy);
 
@@ -340,11 +371,12 @@ int cosrel_cmd_train(int argc, char **argv) {
   cosrel_status status = try_output(r.policy, &error);
   if (status == COSREL_OK) status = inputs_open(&profiles, &workloads, (uint32_t)n_mixes, o.seed, &in, &error);
   if (status == COSREL_OK) {
-    json_object_set_new(in.provenance, "options",
-                        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f}", "decisions", (json_int_t)o.decisions, "seed",
-                                  (json_int_t)o.seed, "mixes", (json_int_t)n_mixes, "envs", (json_int_t)n_envs, "steps",
-                                  (json_int_t)n_steps, "epochs", (json_int_t)epochs, "minibatch", (json_int_t)minibatch,
-                                  "rate", o.rate, "entropy", entropy));
+    json_object_set_new(
+        in.provenance, "options",
+        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f}", "decisions", (json_int_t)o.decisions, "seed",
+                  (json_int_t)o.seed, "mixes", (json_int_t)n_mixes, "envs", (json_int_t)n_envs, "steps",
+                  (json_int_t)n_steps, "epochs", (json_int_t)epochs, "minibatch", (json_int_t)minibatch, "rate", o.rate,
+                  "entropy", entropy, "rare", o.curriculum.rare));
     key = json_dumps(in.provenance, JSON_COMPACT);
     status = cosrel_trainer_create(in.scenes, in.n_scenes, in.n_train, in.first_validated, &o, &trainer, &error);
   }

@@ -11,6 +11,8 @@ static const double tau_open = 4, tau_closed = 18;
 
 enum { DRAW_SCENE = 1, DRAW_KIND, DRAW_LOAD, DRAW_ENERGY, DRAW_THROUGHPUT, DRAW_SEED };
 
+#define DROPPED -0.25
+
 static double clip(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
 
 static double weight_sum(const cosrel_objective *w) { return w->latency + w->throughput + w->energy; }
@@ -26,7 +28,7 @@ static double request_value(const cosrel_objective *w, double ntt, bool in_time)
   return (w->latency * clip(1 - (ntt - 1) / 4, -2, 1) + w->throughput * (in_time ? 1 : -0.25)) / weight_sum(w);
 }
 static double drop_value(const cosrel_objective *w) {
-  return (w->latency * -0.5 + w->throughput * -0.25) / weight_sum(w);
+  return (w->latency * DROPPED + w->throughput * -0.25) / weight_sum(w);
 }
 
 /* What finishing units [begin, end) of a closed stream's request is worth. */
@@ -52,7 +54,9 @@ static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *sta
   cosrel_env *env = self;
   if (c->streams[outcome->stream].arrivals == COSREL_ARRIVALS_CLOSED) return;
   const cosrel_objective *w = &env->memory.objective;
-  earn(env, state, outcome->dropped ? drop_value(w) : request_value(w, outcome->ntt, !outcome->missed));
+  earn(env, state,
+       env->weight[outcome->stream] *
+           (outcome->dropped ? drop_value(w) : request_value(w, outcome->ntt, !outcome->missed)));
 }
 
 static void on_segment(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_segment *segment) {
@@ -96,7 +100,7 @@ static double potential(const cosrel_env *env, const cosrel_state *state) {
       double left = time_left(c, state, request, slot), total = (double)(state->now - request->arrival) + left;
       double value = request_value(&env->memory.objective, total / c->streams[s].isolated_ns,
                                    total <= (double)c->streams[s].deadline);
-      sum += value * exp(-left / env->tau_ns);
+      sum += env->weight[s] * value * exp(-left / env->tau_ns);
     }
   return sum / env->expected;
 }
@@ -118,6 +122,8 @@ static cosrel_status enter_scene(cosrel_env *env) {
                      (closed ? tau_closed : tau_open) * longest);
   double rate = 0;
   for (uint32_t s = 0; s < env->c.n_streams; s++) rate += env->c.streams[s].rate_hz;
+  for (uint32_t s = 0; s < env->c.n_streams; s++)
+    env->weight[s] = 1 - curriculum->rare + curriculum->rare * rate / env->c.n_streams / env->c.streams[s].rate_hz;
   env->expected = closed ? env->c.n_streams : rate * env->tau_ns * 1e-9;
 
   double *at = env->work_block;
@@ -143,12 +149,11 @@ cosrel_status cosrel_env_next_episode(cosrel_env *env) {
   const cosrel_curriculum *curriculum = env->curriculum;
   uint64_t key = cosrel_rng_key(env->key, ++m->episode);
   double kind = cosrel_rng_uniform(cosrel_rng_key(key, DRAW_KIND));
-  double poisson = curriculum->closed_share + curriculum->poisson_share;
   m->scene = cosrel_rng_below(cosrel_rng_key(key, DRAW_SCENE), env->n_scenes);
-  m->arrivals = kind < curriculum->closed_share               ? COSREL_ARRIVALS_CLOSED
-                : kind < poisson                              ? COSREL_ARRIVALS_POISSON
-                : kind < poisson + curriculum->periodic_share ? COSREL_ARRIVALS_PERIODIC
-                                                              : COSREL_ARRIVALS_BURSTY;
+  m->arrivals = env->closed                                                     ? COSREL_ARRIVALS_CLOSED
+                : kind < curriculum->poisson_share                              ? COSREL_ARRIVALS_POISSON
+                : kind < curriculum->poisson_share + curriculum->periodic_share ? COSREL_ARRIVALS_PERIODIC
+                                                                                : COSREL_ARRIVALS_BURSTY;
   m->load = curriculum->load_low +
             (curriculum->load_high - curriculum->load_low) * cosrel_rng_uniform(cosrel_rng_key(key, DRAW_LOAD));
   /* Half the episodes hardly mind energy, so that the corner which most people use is known best. */
@@ -168,11 +173,12 @@ cosrel_status cosrel_env_next_episode(cosrel_env *env) {
 }
 
 cosrel_status cosrel_env_create(const cosrel_scene *scenes, uint32_t n_scenes, const cosrel_curriculum *curriculum,
-                                uint64_t seed, uint32_t index, cosrel_env *out, cosrel_error *error) {
+                                bool closed, uint64_t seed, uint32_t index, cosrel_env *out, cosrel_error *error) {
   memset(out, 0, sizeof *out);
   out->scenes = scenes;
   out->n_scenes = n_scenes;
   out->curriculum = curriculum;
+  out->closed = closed;
   out->key = cosrel_rng_key(cosrel_rng_key(seed, 0x656e76u), index);
   out->sim.noise = true;
   out->sink = (cosrel_sink){.self = out, .outcome = on_outcome, .segment = on_segment};

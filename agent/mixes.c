@@ -28,9 +28,23 @@ static double whole_model_ns(const cosrel_profile *profile, uint32_t model, uint
   return best;
 }
 
-static void draw_stream(const cosrel_profile *profile, uint64_t key, cosrel_stream *stream) {
+/* Member number n of a set. */
+static uint32_t member(uint64_t set, uint32_t n) {
+  while (n-- > 0) set &= set - 1;
+  uint32_t at = 0;
+  while (!(set >> at & 1)) at++;
+  return at;
+}
+
+static uint32_t count(uint64_t set) {
+  uint32_t n = 0;
+  for (; set != 0; set &= set - 1) n++;
+  return n;
+}
+
+static void draw_stream(const cosrel_profile *profile, uint64_t models, uint64_t key, cosrel_stream *stream) {
   const uint32_t all = (1u << COSREL_PRECISION_COUNT) - 1, floating = 1u << COSREL_FP32 | 1u << COSREL_FP16;
-  uint32_t model = cosrel_rng_below(cosrel_rng_key(key, 1), profile->n_models);
+  uint32_t model = member(models, cosrel_rng_below(cosrel_rng_key(key, 1), count(models)));
   stream->precisions = between(key, 2, 0, 1) < 0.8 ? all : floating;
   double whole = whole_model_ns(profile, model, stream->precisions);
   if (whole == INFINITY) stream->precisions = all, whole = whole_model_ns(profile, model, all);
@@ -46,13 +60,13 @@ static void draw_stream(const cosrel_profile *profile, uint64_t key, cosrel_stre
   stream->drop_late = between(key, 9, 0, 1) < 0.85;
 }
 
-void cosrel_mix_draw(const cosrel_profile *profile, uint64_t key, cosrel_workload *out) {
+void cosrel_mix_draw(const cosrel_profile *profile, uint64_t models, uint64_t key, cosrel_workload *out) {
   memset(out, 0, sizeof *out);
   snprintf(out->name, sizeof out->name, "mix-%016llx", (unsigned long long)key);
   out->objective = (cosrel_objective){1, 0.25, 0.05};
   out->n_streams = 2 + cosrel_rng_below(cosrel_rng_key(key, 0), 5);
   for (uint32_t s = 0; s < out->n_streams; s++) {
     snprintf(out->streams[s].name, sizeof out->streams[s].name, "s%u", s);
-    draw_stream(profile, cosrel_rng_key(key, 100 + s), &out->streams[s]);
+    draw_stream(profile, models, cosrel_rng_key(key, 100 + s), &out->streams[s]);
   }
 }

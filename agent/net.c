@@ -52,7 +52,7 @@ void cosrel_net_init(cosrel_net *net, uint64_t seed) {
 void cosrel_net_normalise(const cosrel_normaliser *normaliser, cosrel_observation *o) {
   for (uint32_t r = 0; r < o->n_rows; r++) {
     float *x = &o->rows[r * COSREL_ROW_SIZE];
-    if (o->choices[r].is_wait) continue;
+    if (o->choices[r].action == COSREL_WAIT) continue;
     for (int f = 0; f < COSREL_ROW_SIZE; f++) x[f] = (x[f] - normaliser->row_mean[f]) * normaliser->row_scale[f];
   }
   for (int f = 0; f < COSREL_CONTEXT_SIZE; f++)

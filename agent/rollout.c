@@ -63,8 +63,7 @@ cosrel_status cosrel_rollout_fill(cosrel_rollout *rollout, cosrel_env *env, cons
     cosrel_net_normalise(normaliser, o);
     cosrel_net_logits(net, o, rollout->logits);
     double uniform = cosrel_rng_uniform(cosrel_rng_key(key, t));
-    *step = (cosrel_experience){
-        .first_row = used, .n_rows = o->n_rows, .closed = env->memory.arrivals == COSREL_ARRIVALS_CLOSED};
+    *step = (cosrel_experience){.first_row = used, .n_rows = o->n_rows};
     step->log_probability = sample(rollout->logits, o->n_rows * COSREL_RUN_LENGTHS, uniform, &choice);
     step->row = (uint16_t)(choice / COSREL_RUN_LENGTHS), step->length = (uint16_t)(choice % COSREL_RUN_LENGTHS);
     step->value = cosrel_net_value(net, o->context);

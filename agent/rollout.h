@@ -9,7 +9,6 @@ typedef struct cosrel_experience {
   uint32_t first_row, n_rows; /* its rows in cosrel_rollout.rows */
   uint16_t row, length;       /* the choice */
   uint8_t cut;                /* the episode was cut after this step */
-  uint8_t closed;             /* of a closed-loop episode */
   float log_probability, value, reward;
   float discount;          /* exp(-dt / tau) of the interval after it */
   float next_value;        /* value of the state after it, when cut or last */

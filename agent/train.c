@@ -15,6 +15,13 @@
 enum { CHUNKS = 4 }; /* of a minibatch: fixed, so that sums do not depend on the number of threads */
 enum { DRAW_ACT = 1, DRAW_SHUFFLE, DRAW_NET, DRAW_VALIDATE };
 
+enum { OPEN, CLOSED, LOOPS };
+
+/* A network with its Adam moments. */
+typedef struct learner {
+  cosrel_net net, m, v;
+} learner;
+
 struct cosrel_trainer {
   cosrel_train_options options;
   const cosrel_scene *scenes;
@@ -28,11 +35,11 @@ struct cosrel_trainer {
   cosrel_net *gradients; /* [CHUNKS]; the first takes the sum */
 
   /* what a checkpoint holds, with the environments */
-  cosrel_net net, m, v;
+  learner learners[LOOPS];
   cosrel_normaliser normaliser;
   cosrel_agent best; /* each net of it from the iteration that was best in its loop */
   struct {
-    uint64_t iteration, adam_steps;
+    uint64_t iteration, adam_steps[LOOPS];
     double best_open, best_closed;
   } progress;
 };
@@ -44,19 +51,20 @@ cosrel_train_options cosrel_train_defaults(void) {
       .threads = 1,
       .n_envs = 64,
       .n_steps = 128,
+      .n_closed = 16,
       .epochs = 4,
       .minibatch = 1024,
       .rate = 6e-4,
       .lambda = 0.97,
       .max_norm = 0.5,
       .weights = {.clip = 0.2f, .entropy = 0.001f, .value = 0.5f},
-      .validate_every = 10,
+      .validate_every = 40,
       .validate_s = 4,
-      .curriculum = {.closed_share = 0.25,
-                     .poisson_share = 0.4,
-                     .periodic_share = 0.3,
+      .curriculum = {.poisson_share = 0.35,
+                     .periodic_share = 0.4,
+                     .rare = 0.2,
                      .load_low = 0.4,
-                     .load_high = 1.15,
+                     .load_high = 1.2,
                      .episode_s = 4,
                      .tau_open_s = 0.1,
                      .tau_closed_s = 0.2},
@@ -82,13 +90,22 @@ static const cosrel_normaliser *identity(cosrel_normaliser *n) {
   return n;
 }
 
+/* Environments [first, last) of a loop. */
+static uint32_t first_env(const cosrel_trainer *t, int loop) {
+  return loop == OPEN ? 0 : t->options.n_envs - t->options.n_closed;
+}
+static uint32_t last_env(const cosrel_trainer *t, int loop) {
+  return loop == OPEN ? t->options.n_envs - t->options.n_closed : t->options.n_envs;
+}
+
 static cosrel_status collect(cosrel_trainer *t, const cosrel_normaliser *normaliser) {
   cosrel_status status = COSREL_OK;
   uint32_t n_envs = t->options.n_envs;
   uint64_t key = cosrel_rng_key(cosrel_rng_key(t->options.seed, DRAW_ACT), t->progress.iteration);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->options.threads)
   for (uint32_t e = 0; e < n_envs; e++) {
-    cosrel_status own = cosrel_rollout_fill(&t->rollouts[e], &t->envs[e], &t->net, normaliser, cosrel_rng_key(key, e));
+    const cosrel_net *net = &t->learners[t->envs[e].closed ? CLOSED : OPEN].net;
+    cosrel_status own = cosrel_rollout_fill(&t->rollouts[e], &t->envs[e], net, normaliser, cosrel_rng_key(key, e));
     if (own != COSREL_OK) {
 #pragma omp critical
       status = own;
@@ -161,10 +178,12 @@ cosrel_status cosrel_trainer_create(const cosrel_scene *scenes, uint32_t n_scene
   for (uint32_t e = 0; e < options->n_envs && status == COSREL_OK; e++) {
     status = cosrel_rollout_create(options->n_steps, max_rows, &t->rollouts[e]);
     if (status == COSREL_OK)
-      status = cosrel_env_create(scenes, n_train, &t->options.curriculum, options->seed, e, &t->envs[e], error);
+      status = cosrel_env_create(scenes, n_train, &t->options.curriculum, e >= first_env(t, CLOSED), options->seed, e,
+                                 &t->envs[e], error);
   }
   if (status == COSREL_OK) {
-    cosrel_net_init(&t->net, cosrel_rng_key(options->seed, DRAW_NET));
+    for (uint64_t loop = 0; loop < LOOPS; loop++)
+      cosrel_net_init(&t->learners[loop].net, cosrel_rng_key(cosrel_rng_key(options->seed, DRAW_NET), loop));
     t->progress.best_open = t->progress.best_closed = -INFINITY;
     status = warm_up(t);
     cosrel_train_report untrained = {0};
@@ -209,33 +228,27 @@ static void shuffle(uint32_t *order, uint32_t n, uint64_t key) {
   }
 }
 
-/* Advantages of an iteration to mean 0 and deviation 1, closed loop and open loop apart: their rewards differ in kind,
- * and the one with the larger spread would drown the other. */
-static void normalise_advantages(cosrel_trainer *t) {
-  uint32_t n = t->options.n_envs * t->options.n_steps;
-  double count[2] = {0}, mean[2] = {0}, square[2] = {0};
-  for (uint32_t i = 0; i < n; i++) {
-    const cosrel_experience *e = &t->samples[i].rollout->steps[t->samples[i].step];
-    count[e->closed] += 1, mean[e->closed] += e->advantage, square[e->closed] += (double)e->advantage * e->advantage;
+/* Advantages of samples [from, to) to mean 0 and deviation 1. */
+static void normalise_advantages(cosrel_trainer *t, uint32_t from, uint32_t to) {
+  double n = to - from, mean = 0, square = 0;
+  for (uint32_t i = from; i < to; i++) {
+    double advantage = t->samples[i].rollout->steps[t->samples[i].step].advantage;
+    mean += advantage / n, square += advantage * advantage / n;
   }
-  for (uint32_t i = 0; i < n; i++) {
-    const cosrel_experience *e = &t->samples[i].rollout->steps[t->samples[i].step];
-    double average = mean[e->closed] / count[e->closed];
-    double deviation = sqrt(fmax(square[e->closed] / count[e->closed] - average * average, 0)) + 1e-8;
-    t->samples[i].advantage = (float)((e->advantage - average) / deviation);
-  }
+  double deviation = sqrt(fmax(square - mean * mean, 0)) + 1e-8;
+  for (uint32_t i = from; i < to; i++)
+    t->samples[i].advantage = (float)((t->samples[i].rollout->steps[t->samples[i].step].advantage - mean) / deviation);
 }
 
-/* One Adam step on the samples order[0..n). */
-static void learn_minibatch(cosrel_trainer *t, const uint32_t *order, uint32_t n, double rate,
+/* One Adam step on n samples. */
+static void learn_minibatch(cosrel_trainer *t, int loop, const cosrel_sample *batch, uint32_t n, double rate,
                             const cosrel_loss_weights *weights, cosrel_loss_sums *total, double *norm) {
-  cosrel_sample batch[4096];
+  learner *own = &t->learners[loop];
   cosrel_loss_sums sums[CHUNKS];
-  for (uint32_t i = 0; i < n; i++) batch[i] = t->samples[order[i]];
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->options.threads)
   for (int k = 0; k < CHUNKS; k++) {
     uint32_t from = n * (uint32_t)k / CHUNKS, to = n * (uint32_t)(k + 1) / CHUNKS;
-    cosrel_loss_gradient(&t->net, &batch[from], to - from, weights, 1.0f / (float)n, t->scratch[k], &t->gradients[k],
+    cosrel_loss_gradient(&own->net, &batch[from], to - from, weights, 1.0f / (float)n, t->scratch[k], &t->gradients[k],
                          &sums[k]);
   }
   float *g = (float *)&t->gradients[0];
@@ -247,24 +260,29 @@ static void learn_minibatch(cosrel_trainer *t, const uint32_t *order, uint32_t n
     total->policy += sums[k].policy, total->value += sums[k].value, total->entropy += sums[k].entropy;
     total->kl += sums[k].kl, total->clipped += sums[k].clipped;
   }
-  *norm += cosrel_adam_step((float *)&t->net, (float *)&t->m, (float *)&t->v, g, COSREL_NET_SIZE,
-                            ++t->progress.adam_steps, rate, t->options.max_norm);
+  *norm += cosrel_adam_step((float *)&own->net, (float *)&own->m, (float *)&own->v, g, COSREL_NET_SIZE,
+                            ++t->progress.adam_steps[loop], rate, t->options.max_norm);
 }
 
-static void learn(cosrel_trainer *t, double rate, const cosrel_loss_weights *weights, cosrel_train_report *report) {
+/* Passes of one network over its samples. */
+static void learn(cosrel_trainer *t, int loop, double rate, const cosrel_loss_weights *weights,
+                  cosrel_train_report *report) {
   const cosrel_train_options *o = &t->options;
-  uint32_t batch = o->n_envs * o->n_steps, steps = 0;
-  normalise_advantages(t);
+  uint32_t first = first_env(t, loop) * o->n_steps, size = last_env(t, loop) * o->n_steps - first, steps = 0;
+  normalise_advantages(t, first, first + size);
   cosrel_loss_sums sums = {0};
-  double norm = 0, seen = (double)batch * o->epochs;
+  double norm = 0, seen = (double)size * o->epochs;
   uint64_t key = cosrel_rng_key(cosrel_rng_key(o->seed, DRAW_SHUFFLE), t->progress.iteration);
   for (uint32_t epoch = 0; epoch < o->epochs; epoch++) {
-    shuffle(t->order, batch, cosrel_rng_key(key, epoch));
-    for (uint32_t from = 0; from < batch; from += o->minibatch, steps++) {
-      uint32_t n = batch - from < o->minibatch ? batch - from : o->minibatch;
-      learn_minibatch(t, &t->order[from], n, rate, weights, &sums, &norm);
+    shuffle(t->order, size, cosrel_rng_key(key, epoch));
+    for (uint32_t from = 0; from < size; from += o->minibatch, steps++) {
+      cosrel_sample batch[COSREL_MINIBATCH_MAX];
+      uint32_t n = size - from < o->minibatch ? size - from : o->minibatch;
+      for (uint32_t i = 0; i < n; i++) batch[i] = t->samples[first + t->order[from + i]];
+      learn_minibatch(t, loop, batch, n, rate, weights, &sums, &norm);
     }
   }
+  if (loop == CLOSED) return;
   report->policy_loss = sums.policy / seen, report->value_loss = sums.value / seen;
   report->entropy = sums.entropy / seen, report->kl = sums.kl / seen, report->clip_share = sums.clipped / seen;
   report->gradient_norm = norm / steps;
@@ -273,7 +291,7 @@ static void learn(cosrel_trainer *t, double rate, const cosrel_loss_weights *wei
 
 static void summarise(const cosrel_trainer *t, cosrel_train_report *report) {
   double reward = 0, seconds = 0, mean = 0, square = 0, error = 0;
-  uint32_t n = t->options.n_envs * t->options.n_steps;
+  uint32_t n = last_env(t, OPEN) * t->options.n_steps;
   for (uint32_t i = 0; i < n; i++) {
     const cosrel_experience *e = &t->samples[i].rollout->steps[t->samples[i].step];
     reward += e->reward;
@@ -290,15 +308,22 @@ static void summarise(const cosrel_trainer *t, cosrel_train_report *report) {
  * any validation scene: a mean can hide a starved stream. */
 static const double least_share = 0.97;
 
-/* What a policy is chosen by: U at loads 0.7 and 0.9, and the share of the bound on G in closed loop. */
+/* Mean over streams of their mean utility. */
+static double utility_of_streams(const cosrel_case *c, const cosrel_state *state) {
+  double sum = 0;
+  for (uint32_t s = 0; s < c->n_streams; s++)
+    if (state->streams[s].arrived > 0) sum += state->streams[s].utility / (double)state->streams[s].arrived;
+  return sum / c->n_streams;
+}
+
+/* What a policy is chosen by: in open loop U where every stream counts `rare`, over several loads and kinds of
+ * arrivals; in closed loop the share of the bound on G. */
 static cosrel_status validate(cosrel_trainer *t, const cosrel_agent *agent, cosrel_train_report *report) {
   static const struct {
     cosrel_arrivals_kind kind;
     double load;
-  } settings[] = {{COSREL_ARRIVALS_CLOSED, 0},
-                  {COSREL_ARRIVALS_POISSON, 0.7},
-                  {COSREL_ARRIVALS_POISSON, 0.9},
-                  {COSREL_ARRIVALS_PERIODIC, 0.9}};
+  } settings[] = {{COSREL_ARRIVALS_CLOSED, 0},   {COSREL_ARRIVALS_POISSON, 0.6},  {COSREL_ARRIVALS_POISSON, 1},
+                  {COSREL_ARRIVALS_BURSTY, 0.8}, {COSREL_ARRIVALS_PERIODIC, 0.7}, {COSREL_ARRIVALS_PERIODIC, 1}};
   enum { SETTINGS = sizeof settings / sizeof *settings };
   const cosrel_sim sim = {.noise = true};
   uint32_t n = (t->n_scenes - t->first_validated) * SETTINGS;
@@ -326,7 +351,11 @@ static cosrel_status validate(cosrel_trainer *t, const cosrel_agent *agent, cosr
     }
     if (own == COSREL_OK) {
       cosrel_metrics_result(metrics, &engine, &result);
-      values[i] = settings[i % SETTINGS].kind == COSREL_ARRIVALS_CLOSED ? result.bound_share : result.u;
+      if (settings[i % SETTINGS].kind == COSREL_ARRIVALS_CLOSED)
+        values[i] = result.bound_share;
+      else
+        values[i] = (1 - t->options.curriculum.rare) * result.u +
+                    t->options.curriculum.rare * utility_of_streams(&c, engine.state);
     }
     if (policy.ops != NULL) cosrel_policy_destroy(&policy);
     cosrel_metrics_destroy(metrics);
@@ -356,19 +385,23 @@ static cosrel_status validate(cosrel_trainer *t, const cosrel_agent *agent, cosr
   return status;
 }
 
+static cosrel_agent present(const cosrel_trainer *t) {
+  return (cosrel_agent){.open = t->learners[OPEN].net, .closed = t->learners[CLOSED].net, .normaliser = t->normaliser};
+}
+
 static cosrel_status keep_best(cosrel_trainer *t, cosrel_train_report *report) {
-  cosrel_agent agent = {.open = t->net, .closed = t->net, .normaliser = t->normaliser};
+  cosrel_agent agent = present(t);
   cosrel_status status = validate(t, &agent, report);
   if (status != COSREL_OK) return status;
   report->validated = true;
   t->best.normaliser = t->normaliser;
   if (report->score_open > t->progress.best_open) {
     t->progress.best_open = report->score_open;
-    t->best.open = t->net;
+    t->best.open = agent.open;
   }
   if (report->sound && report->score_closed > t->progress.best_closed) {
     t->progress.best_closed = report->score_closed;
-    t->best.closed = t->net;
+    t->best.closed = agent.closed;
   }
   return COSREL_OK;
 }
@@ -388,7 +421,7 @@ cosrel_status cosrel_trainer_iterate(cosrel_trainer *t, cosrel_train_report *rep
     for (uint32_t i = 0; i < o->n_steps; i++) t->samples[e * o->n_steps + i] = (cosrel_sample){&t->rollouts[e], i, 0};
   }
   summarise(t, report);
-  learn(t, rate, &weights, report);
+  for (int loop = 0; loop < LOOPS; loop++) learn(t, loop, rate, &weights, report);
   t->progress.iteration++;
   if (t->progress.iteration % o->validate_every == 0 || t->progress.iteration == total) status = keep_best(t, report);
   report->iteration = t->progress.iteration;
@@ -399,12 +432,7 @@ cosrel_status cosrel_trainer_iterate(cosrel_trainer *t, cosrel_train_report *rep
   return COSREL_OK;
 }
 
-void cosrel_trainer_best(const cosrel_trainer *t, cosrel_agent *out) {
-  if (t->progress.best_open > -INFINITY)
-    *out = t->best;
-  else
-    *out = (cosrel_agent){.open = t->net, .closed = t->net, .normaliser = t->normaliser};
-}
+void cosrel_trainer_best(const cosrel_trainer *t, cosrel_agent *out) { *out = t->best; }
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
@@ -417,13 +445,16 @@ static cosrel_tensor raw(const char *name, const void *data, uint64_t n) {
 
 cosrel_status cosrel_trainer_save(const cosrel_trainer *t, const char *path, const char *key, cosrel_error *error) {
   uint32_t n_envs = t->options.n_envs, n = 0;
-  cosrel_tensor *tensors = calloc(9 + 2 * (size_t)n_envs, sizeof *tensors);
+  cosrel_tensor *tensors = calloc(16 + 2 * (size_t)n_envs, sizeof *tensors);
   char(*names)[2][32] = calloc(n_envs, sizeof *names);
   cosrel_status status = COSREL_NOMEM;
   if (tensors != NULL && names != NULL) {
-    tensors[n++] = floats("net", &t->net, COSREL_NET_SIZE);
-    tensors[n++] = floats("m", &t->m, COSREL_NET_SIZE);
-    tensors[n++] = floats("v", &t->v, COSREL_NET_SIZE);
+    tensors[n++] = floats("open.net", &t->learners[OPEN].net, COSREL_NET_SIZE);
+    tensors[n++] = floats("open.m", &t->learners[OPEN].m, COSREL_NET_SIZE);
+    tensors[n++] = floats("open.v", &t->learners[OPEN].v, COSREL_NET_SIZE);
+    tensors[n++] = floats("closed.net", &t->learners[CLOSED].net, COSREL_NET_SIZE);
+    tensors[n++] = floats("closed.m", &t->learners[CLOSED].m, COSREL_NET_SIZE);
+    tensors[n++] = floats("closed.v", &t->learners[CLOSED].v, COSREL_NET_SIZE);
     tensors[n++] = floats("normaliser", &t->normaliser, sizeof t->normaliser / sizeof(float));
     tensors[n++] = floats("best_open", &t->best.open, COSREL_NET_SIZE);
     tensors[n++] = floats("best_closed", &t->best.closed, COSREL_NET_SIZE);
@@ -472,9 +503,12 @@ cosrel_status cosrel_trainer_restore(cosrel_trainer *t, const char *path, const 
   uint64_t n = sizeof t->normaliser / sizeof(float);
 #define GET(name, dtype, size, to) \
   if (status == COSREL_OK) status = cosrel_safetensors_get(&file, name, dtype, 1, size, to, error)
-  GET("net", "F32", COSREL_NET_SIZE, &t->net);
-  GET("m", "F32", COSREL_NET_SIZE, &t->m);
-  GET("v", "F32", COSREL_NET_SIZE, &t->v);
+  GET("open.net", "F32", COSREL_NET_SIZE, &t->learners[OPEN].net);
+  GET("open.m", "F32", COSREL_NET_SIZE, &t->learners[OPEN].m);
+  GET("open.v", "F32", COSREL_NET_SIZE, &t->learners[OPEN].v);
+  GET("closed.net", "F32", COSREL_NET_SIZE, &t->learners[CLOSED].net);
+  GET("closed.m", "F32", COSREL_NET_SIZE, &t->learners[CLOSED].m);
+  GET("closed.v", "F32", COSREL_NET_SIZE, &t->learners[CLOSED].v);
   GET("normaliser", "F32", n, &t->normaliser);
   GET("best_open", "F32", COSREL_NET_SIZE, &t->best.open);
   GET("best_closed", "F32", COSREL_NET_SIZE, &t->best.closed);

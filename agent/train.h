@@ -1,6 +1,9 @@
-/* PPO over simulated devices: many environments play, one network learns from all of them.
+/* PPO over simulated devices: many environments play, and a network learns from all of them.
  *
- * An iteration: every environment plays n_steps decisions (in parallel), advantages are estimated, and the network
+ * Two networks are trained side by side, one on the environments in open loop and one on those in closed loop, which
+ * share nothing but the normaliser: one network for both was worse in closed loop than the heuristic it started from.
+ *
+ * An iteration: every environment plays n_steps decisions (in parallel), advantages are estimated, and each network
  * makes `epochs` passes of Adam steps over shuffled minibatches. Each minibatch is cut into a fixed number of chunks
  * whose gradients are added in order, and every draw is keyed by (seed, environment, iteration): the result is the
  * same, bit for bit, at any number of threads. A checkpoint holds everything, so a run that was killed goes on as if it
@@ -12,11 +15,14 @@
 #include "agent/env.h"
 #include "agent/loss.h"
 
+#define COSREL_MINIBATCH_MAX 4096
+
 typedef struct cosrel_train_options {
   uint64_t decisions; /* to train on, rounded up to whole iterations */
   uint64_t seed;
   uint32_t threads;
   uint32_t n_envs, n_steps; /* decisions of an iteration: n_envs * n_steps */
+  uint32_t n_closed;        /* environments, the last ones, that play closed loops; 0 < n_closed < n_envs */
   uint32_t epochs, minibatch;
   double rate, lambda, max_norm;
   cosrel_loss_weights weights;
@@ -31,9 +37,9 @@ cosrel_train_options cosrel_train_defaults(void);
 typedef struct cosrel_train_report {
   uint64_t iteration, decisions; /* done so far */
   double reward;                 /* mean per second of simulated time */
-  double policy_loss, value_loss, entropy, kl, clip_share, explained_variance, gradient_norm, rate;
+  double policy_loss, value_loss, entropy, kl, clip_share, explained_variance, gradient_norm, rate; /* open loop */
   bool validated, sound;           /* sound: in no closed loop much worse than where training started */
-  double score_open, score_closed; /* of validation: mean U in open loop, mean share of the bound in closed loop */
+  double score_open, score_closed; /* of validation, see train.c */
   double best_open, best_closed;   /* the best of each so far */
 } cosrel_train_report;
 

@@ -1,8 +1,9 @@
 /* What the agent sees: a decision as a table of numbers.
  *
- * One row per (head request, ready unit, idle processor), which carries the costs of all its run lengths, and one row
- * for waiting where that is legal. Times are relative to the stream's isolated latency T, so a policy carries over to
- * other models, processors and streams. Only the past and the profile go in: no real remaining time, no future arrival.
+ * One row per (head request, ready unit, idle processor), which carries the costs of all its run lengths, one per head
+ * that may give way to a newer request (sched/policies/base.h), and one for waiting where that is legal. Times are
+ * relative to the stream's isolated latency T, so a policy carries over to other models, processors and streams. Only
+ * the past and the profile go in: no real remaining time, no future arrival.
  */
 #ifndef COSREL_SCHED_OBSERVE_H
 #define COSREL_SCHED_OBSERVE_H
@@ -17,13 +18,14 @@
 #define COSREL_SEEN_READY 2  /* ready units of a request that make rows */
 
 /* clang-format off */
-/* Per row. "end" is the run to the end, d its duration, rem the best remaining time of the request. */
+/* Per row. "end" is the run to the end, d its duration, rem the best remaining time of the request. The third line and
+ * what follows are of the processor: 0 where a request is to give way. */
 #define COSREL_ROW_FEATURES(X)                                                                                        \
-  X(is_wait) X(age) X(best_utility) X(slack) X(remaining) X(started) X(backlog) X(demand) X(due) X(closed)            \
-  X(fairness_debt) X(size) X(is_branch) X(coverage) X(duration_end) X(duration_4) X(duration_1) X(regret_end)         \
-  X(regret_4) X(regret_1) X(duration_log) X(transfer) X(launch_share) X(advantage_all) X(advantage_idle)              \
-  X(finish_utility) X(deadline_margin) X(slowed) X(slows) X(energy) X(price_ratio) X(affinity) X(rivals) X(rival_gain) \
-  X(priority) X(is_base)
+  X(is_wait) X(is_drop) X(age) X(next_age) X(best_utility) X(slack) X(remaining) X(started) X(backlog) X(demand)      \
+  X(due) X(periodic) X(rarity) X(closed) X(fairness_debt) X(size) X(is_branch) X(may_drop) X(priority) X(is_base)     \
+  X(coverage) X(duration_end) X(duration_4) X(duration_1) X(regret_end) X(regret_4) X(regret_1) X(duration_log)       \
+  X(transfer) X(launch_share) X(advantage_all) X(advantage_idle) X(finish_utility) X(deadline_margin) X(slowed)       \
+  X(slows) X(energy) X(price_ratio) X(affinity) X(rivals) X(rival_gain) X(coming)
 /* Per decision. */
 #define COSREL_GLOBAL_FEATURES(X)                                                                                  \
   X(idle_share) X(head_share) X(live) X(mean_time_to_idle) X(least_time_to_idle) X(most_time_to_idle) X(load)      \
@@ -49,9 +51,9 @@ enum {
 /* One observation. Arrays are borrowed: rows[max_rows][COSREL_ROW_SIZE], choices[max_rows]. */
 typedef struct cosrel_row_choice {
   uint16_t slot, begin;
+  uint8_t action; /* cosrel_action */
   uint8_t processor;
-  uint8_t is_wait;
-  uint8_t is_base;                   /* the base heuristic, lp-price, would choose this row (to the end) */
+  uint8_t is_base;                   /* sched/policies/base.h would choose this row (to the end) */
   uint16_t ends[COSREL_RUN_LENGTHS]; /* 0: that run length is not offered (or is the same as a longer one) */
 } cosrel_row_choice;
 
@@ -70,9 +72,9 @@ uint32_t cosrel_observation_max_rows(const cosrel_case *c);
 void cosrel_observe(const cosrel_case *c, const cosrel_state *state, const cosrel_objective *objective,
                     cosrel_observation *out);
 
-/* Is run length k offered? Waiting counts as the last one. */
+/* Is run length k offered? Waiting and giving way count as the last one. */
 static inline bool cosrel_choice_offered(const cosrel_row_choice *choice, int k) {
-  return choice->is_wait ? k == COSREL_RUN_LENGTHS - 1 : choice->ends[k] > 0;
+  return choice->action != COSREL_RUN ? k == COSREL_RUN_LENGTHS - 1 : choice->ends[k] > 0;
 }
 
 /* The candidate of (row, run length). */

@@ -62,6 +62,7 @@ static cosrel_train_options small_options(uint32_t threads, uint64_t iterations)
   cosrel_train_options o = cosrel_train_defaults();
   o.threads = threads;
   o.n_envs = 6;
+  o.n_closed = 2;
   o.n_steps = 40;
   o.minibatch = 96;
   o.decisions = iterations * o.n_envs * o.n_steps;
@@ -108,7 +109,7 @@ static sampled *sampled_new(void) {
   for (uint32_t i = 0; i < COSREL_NET_SIZE; i++)
     ((float *)&s->net)[i] += 0.1f * (float)(cosrel_rng_uniform(cosrel_rng_key(77, i)) - 0.5);
   ok(cosrel_rollout_create(48, cosrel_observation_max_rows(&s->w.scenes[0].base), &s->rollout), &error);
-  ok(cosrel_env_create(s->w.scenes, SCENES, &s->curriculum, 3, 0, &s->env, &error), &error);
+  ok(cosrel_env_create(s->w.scenes, SCENES, &s->curriculum, false, 3, 0, &s->env, &error), &error);
   ok(cosrel_rollout_fill(&s->rollout, &s->env, &s->net, &none, 9), &error);
   cosrel_gae(s->rollout.steps, 48, 0.95f);
   for (uint32_t i = 0; i < 48; i++) {
@@ -381,8 +382,8 @@ static void test_mixes_are_workloads(void **unused) {
   for (uint64_t key = 0; key < 200; key++) {
     cosrel_workload *a = calloc(2, sizeof *a), *b = a + 1;
     cosrel_error error = {""};
-    cosrel_mix_draw(&w.f[0].profile, key, a);
-    cosrel_mix_draw(&w.f[0].profile, key, b);
+    cosrel_mix_draw(&w.f[0].profile, 7, key, a);
+    cosrel_mix_draw(&w.f[0].profile, 7, key, b);
     assert_memory_equal(a, b, sizeof *a);
     ok(cosrel_workload_check(a, "mix", &error), &error);
     sizes |= 1u << a->n_streams;

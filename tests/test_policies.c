@@ -192,7 +192,7 @@ static void test_fcfs_order(void **unused) {
       served++;
       cosrel_simulate_choice(&f.c, state, &choice);
     }
-  } while (cosrel_simulate_event(&f.c, state, COSREL_TIME_NEVER));
+  } while (cosrel_simulate_event(&f.c, state, COSREL_TIME_NEVER, NULL));
   assert_true(served > 50);
   free(state);
   cosrel_policy_destroy(&policy);
@@ -303,7 +303,8 @@ static void test_simulate(void **unused) {
     assert_int_equal(cosrel_engine_run(&engine, &policy, 4, 300 * COSREL_MS, &error), COSREL_OK);
     cosrel_state *state = fixture_alloc(1, f.c.state_size);
     cosrel_state_init(&f.c, state, 4, 300 * COSREL_MS);
-    uint64_t made = cosrel_simulate(&f.c, state, policy.ops->decide, policy.self, false, COSREL_TIME_NEVER, UINT32_MAX);
+    uint64_t made =
+        cosrel_simulate(&f.c, state, policy.ops->decide, policy.self, false, COSREL_TIME_NEVER, NULL, UINT32_MAX);
     assert_int_equal(made, engine.n_decisions);
     assert_memory_equal(state, engine.state, f.c.state_size);
     free(state);
@@ -318,8 +319,9 @@ static void test_rollout(void **unused) {
   (void)unused;
   fixture f;
   contract_case(&f, 1);
+  for (uint32_t s = 0; s < f.c.n_streams; s++) f.c.streams[s].rate_hz *= 0.4; /* that case is far overloaded */
   double planned = 0, based = 0;
-  for (uint64_t seed = 1; seed <= 5; seed++) {
+  for (uint64_t seed = 1; seed <= 20; seed++) {
     cosrel_policy base = make("lp-price", &f.c), budgeted = make("rollout", &f.c), none;
     cosrel_policy_config without = config;
     without.plan_budget = 0;
@@ -335,7 +337,7 @@ static void test_rollout(void **unused) {
     cosrel_policy_destroy(&budgeted);
     cosrel_policy_destroy(&none);
   }
-  assert_true(planned > based);
+  if (planned <= based) fail_msg("planned %g, not planned %g", planned / 20, based / 20);
   fixture_end(&f);
 }
 

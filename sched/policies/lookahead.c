@@ -4,11 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/policies/base.h"
 #include "sched/policies/common.h"
 #include "sched/policies/registry.h"
 
 #define HORIZON 2.5 /* in mean isolated latencies of the case; 1.5 to 4 differ by .002 of U */
 #define LEAF 1.5
+#define FIRST_GAP 2
+#define OVERDUE 0.1 /* periods after now when a periodic request that should be there comes */
+#define RARE 0.2    /* share of the score in which streams, not requests, count alike */
 
 cosrel_status cosrel_lookahead_create(const cosrel_case *c, cosrel_lookahead *out) {
   *out = (cosrel_lookahead){.root = malloc(c->state_size), .scratch = malloc(c->state_size)};
@@ -17,9 +21,16 @@ cosrel_status cosrel_lookahead_create(const cosrel_case *c, cosrel_lookahead *ou
     return COSREL_NOMEM;
   }
   out->closed = cosrel_case_is_closed(c);
-  out->base = out->closed ? cosrel_policy_pf.decide : cosrel_policy_lp_price.decide;
-  double mean = 0;
-  for (uint32_t s = 0; s < c->n_streams; s++) mean += c->streams[s].isolated_ns / c->n_streams;
+  out->base = out->closed ? cosrel_policy_pf.decide : cosrel_base_decide;
+  double mean = 0, mean_rate = 0;
+  for (uint32_t s = 0; s < c->n_streams; s++) {
+    mean += c->streams[s].isolated_ns / c->n_streams;
+    mean_rate += c->streams[s].rate_hz / c->n_streams;
+  }
+  for (uint32_t s = 0; s < c->n_streams; s++) {
+    out->weight[s] = 1 - RARE + RARE * mean_rate / c->streams[s].rate_hz;
+    out->gap[s] = (cosrel_time)(1e9 / c->streams[s].rate_hz);
+  }
   out->horizon = (cosrel_time)(HORIZON * mean);
   return COSREL_OK;
 }
@@ -30,9 +41,21 @@ void cosrel_lookahead_destroy(cosrel_lookahead *l) {
   *l = (cosrel_lookahead){0};
 }
 
+/* When the next request of stream s is expected. */
+static cosrel_time expected_arrival(const cosrel_lookahead *l, const cosrel_case *c, uint32_t s) {
+  const cosrel_state *state = l->root;
+  const cosrel_stream_state *stream = &state->streams[s];
+  if (c->streams[s].arrivals == COSREL_ARRIVALS_CLOSED) return COSREL_TIME_NEVER;
+  if (c->streams[s].arrivals != COSREL_ARRIVALS_PERIODIC || stream->arrived == 0)
+    return state->now + FIRST_GAP * l->gap[s];
+  cosrel_time due = stream->last_arrival + l->gap[s];
+  return due > state->now ? due : state->now + (cosrel_time)(OVERDUE * (double)l->gap[s]);
+}
+
 void cosrel_lookahead_begin(cosrel_lookahead *l, const cosrel_case *c, const cosrel_state *state) {
   memcpy(l->root, state, c->state_size);
   cosrel_state_forget(c, l->root);
+  for (uint32_t s = 0; s < c->n_streams; s++) cosrel_simulate_expect(c, l->root, s, expected_arrival(l, c, s));
   for (uint32_t s = 0; s < c->n_streams && l->closed; s++)
     l->rate[s] = cosrel_recent_rate(state, s) * exp(-cosrel_time_s(l->horizon));
 }
@@ -71,7 +94,7 @@ static double worth(const cosrel_lookahead *l, const cosrel_case *c, const cosre
       else
         gained += cosrel_utility(((double)(state->now - request->arrival) + LEAF * left) / isolated);
     }
-    sum += l->closed ? log(l->rate[s] + gained + 0.1) : gained;
+    sum += l->closed ? log(l->rate[s] + gained + 0.1) : l->weight[s] * gained;
   }
   return sum;
 }
@@ -81,7 +104,7 @@ bool cosrel_lookahead_try(cosrel_lookahead *l, const cosrel_case *c, const cosre
   memcpy(l->scratch, l->root, c->state_size);
   bool waiting = cosrel_simulate_choice(c, l->scratch, choice);
   cosrel_time until = l->root->now + l->horizon;
-  uint32_t made = cosrel_simulate(c, l->scratch, l->base, NULL, waiting, until, *left);
+  uint32_t made = cosrel_simulate(c, l->scratch, l->base, NULL, waiting, until, l->gap, *left);
   *left -= made;
   if (*left == 0) return false;
   *value = worth(l, c, l->scratch);

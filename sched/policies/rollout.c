@@ -5,6 +5,7 @@
  * order stream, ready unit, processor, longest run first. */
 #include <stdlib.h>
 
+#include "sched/policies/base.h"
 #include "sched/policies/common.h"
 #include "sched/policies/lookahead.h"
 
@@ -35,8 +36,8 @@ static void destroy(void *self) {
 }
 
 static bool same(const cosrel_candidate *a, const cosrel_candidate *b) {
-  return a->action == b->action && (a->action == COSREL_WAIT || (a->slot == b->slot && a->processor == b->processor &&
-                                                                 a->begin == b->begin && a->end == b->end));
+  if (a->action != b->action || a->action == COSREL_WAIT) return a->action == b->action;
+  return a->slot == b->slot && a->processor == b->processor && a->begin == b->begin && a->end == b->end;
 }
 
 static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_state *state) {
@@ -59,6 +60,11 @@ static cosrel_candidate decide(void *self, const cosrel_case *c, const cosrel_st
     const cosrel_request *request = cosrel_head(c, state, s);
     if (request == NULL) continue;
     uint32_t slot = (uint32_t)state->streams[s].head;
+    choice = (cosrel_candidate){.action = COSREL_DROP_REQUEST, .slot = (uint16_t)slot};
+    if (cosrel_may_give_way(c, state, s) && !same(&choice, &base)) {
+      if (!cosrel_lookahead_try(&r->look, c, &choice, &left, &value)) return best;
+      if (value > most) most = value, best = choice;
+    }
     for (uint32_t i = 0; i < request->n_ready; i++)
       for (uint32_t p = 0; p < c->n_processors; p++) {
         uint16_t ends[ENDS_MAX];
