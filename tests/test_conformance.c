@@ -302,7 +302,7 @@ static void run_group(const char *group, uint32_t least) {
 
 static void node_tests(void **state) {
   (void)state;
-  run_group("node", 585);
+  run_group("node", 655);
 }
 
 static void pytorch_converted_tests(void **state) {

@@ -464,6 +464,45 @@ static void moves(void **state) {
   CHECK(rows);
 }
 
+static void selections(void **state) {
+  (void)state;
+#define X22 F32(DIMS(2, 2), 1, 2, 3, 4)
+  const row rows[] = {
+      {OP("GatherElements", 11), IN(X22, I64(DIMS(2, 2), 0, 0, -1, 0)), WITH(INT("axis", 1)),
+       OUT(F32(DIMS(2, 2), 1, 1, 4, 3))},
+      {OP("ScatterElements", 16), IN(F32(DIMS(3), 1, 2, 3), LIST(0, -1), F32(DIMS(2), 10, 20)),
+       WITH(TEXT("reduction", "add")), OUT(F32(DIMS(3), 11, 2, 23))},
+      {OP("GatherND", 12), IN(X22, I64(DIMS(2, 1), 1, 0)), OUT(F32(DIMS(2, 2), 3, 4, 1, 2))},
+      {OP("GatherND", 12), IN(X22, I64(DIMS(2, 1), 1, 0)), WITH(INT("batch_dims", 1)), OUT(F32(DIMS(2), 2, 3))},
+      {OP("ScatterND", 11), IN(F32(DIMS(4), 1, 2, 3, 4), I64(DIMS(2, 1), 3, 0), F32(DIMS(2), 9, 8)),
+       OUT(F32(DIMS(4), 8, 2, 3, 9))},
+      {OP("OneHot", 11), IN(LIST(1, -1, 7), I64(SCALAR, 3), F32(DIMS(2), 0, 5)),
+       OUT(F32(DIMS(3, 3), 0, 5, 0, 0, 0, 5, 0, 0, 0))},
+      {OP("OneHot", 11), IN(LIST(1, 0), I64(SCALAR, 2), F32(DIMS(2), 0, 5)), WITH(INT("axis", 0)),
+       OUT(F32(DIMS(2, 2), 0, 5, 5, 0))},
+      {OP("TopK", 11), IN(F32(DIMS(5), 3, 1, 4, 1, 5), LIST(3)), OUT(F32(DIMS(3), 5, 4, 3), LIST(4, 2, 0))},
+      {OP("TopK", 11), IN(F32(DIMS(5), 3, 1, 4, 1, 5), LIST(2)), WITH(INT("largest", 0)),
+       OUT(F32(DIMS(2), 1, 1), LIST(1, 3))},
+      {OP("TopK", 6), IN(X22), WITH(INT("k", 1), INT("axis", 0)), OUT(F32(DIMS(1, 2), 3, 4), I64(DIMS(1, 2), 1, 1))},
+      {OP("CumSum", 11), IN(F32(DIMS(3), 1, 2, 3), I64(SCALAR, 0)), WITH(INT("exclusive", 1), INT("reverse", 1)),
+       OUT(F32(DIMS(3), 5, 3, 0))},
+      {OP("Trilu", 14), IN(X22), WITH(INT("upper", 0)), OUT(F32(DIMS(2, 2), 1, 0, 3, 4))},
+      {OP("Trilu", 14), IN(X22, I64(SCALAR, 1)), OUT(F32(DIMS(2, 2), 0, 2, 0, 0))},
+      {OP("QuantizeLinear", 10), IN(F32(DIMS(4), -10, 1, 3, 600), F32(SCALAR, 2), U8(SCALAR, 1)),
+       OUT(U8(DIMS(4), 0, 1, 3, 255))},
+      {OP("DequantizeLinear", 13), IN(U8(DIMS(2, 2), 0, 1, 3, 4), F32(DIMS(2), 2, 10), U8(DIMS(2), 1, 3)),
+       OUT(F32(DIMS(2, 2), -2, -20, 4, 10))},
+      {OP("GatherElements", 11), IN(X22, LIST(0)), REFUSED("indices does not fit")},
+      {OP("GatherND", 12), IN(X22, I64(DIMS(1, 3), 0, 0, 0)), REFUSED("indices does not fit")},
+      {OP("ScatterND", 11), IN(X22, I64(DIMS(1, 1), 0), F32(DIMS(1), 1)), REFUSED("input 2: expected")},
+      {OP("OneHot", 11), IN(LIST(1), I64(SCALAR, 0), F32(DIMS(2), 0, 5)), REFUSED("depth")},
+      {OP("TopK", 11), IN(X22, LIST(3)), REFUSED("k: expected 0 to 2")},
+      {OP("CumSum", 11), IN(X22, I64(SCALAR, 2)), REFUSED("axis 2")},
+      {OP("DequantizeLinear", 13), IN(U8(DIMS(2, 2), 0, 1, 3, 4), F32(DIMS(3), 2, 10, 1)), REFUSED("input 1")},
+  };
+  CHECK(rows);
+}
+
 /* Scales are real, hence all inputs constant or none: the rows below are refused if the scales are no constants. */
 static void resizes(void **state) {
   (void)state;
@@ -686,6 +725,7 @@ int main(void) {
       cmocka_unit_test(reductions),
       cmocka_unit_test(shapes),
       cmocka_unit_test(moves),
+      cmocka_unit_test(selections),
       cmocka_unit_test(resizes),
       cmocka_unit_test(windows_are_checked),
       cmocka_unit_test(numbers_are_checked),

@@ -193,6 +193,14 @@ void cosrel_shape_strides(const cosrel_shape *shape, int64_t *strides) {
   }
 }
 
+uint32_t cosrel_shape_next(const cosrel_shape *shape, int64_t *index) {
+  for (uint32_t d = shape->rank; d-- > 0;) {
+    if (++index[d] < shape->dims[d]) return d;
+    index[d] = 0;
+  }
+  return 0;
+}
+
 bool cosrel_shape_broadcast(const cosrel_shape *a, const cosrel_shape *b, cosrel_shape *out) {
   cosrel_shape joined = {.rank = a->rank > b->rank ? a->rank : b->rank};
   for (uint32_t d = 1; d <= joined.rank; d++) { /* from the last axis */

@@ -60,6 +60,8 @@ bool cosrel_shape_equal(const cosrel_shape *a, const cosrel_shape *b);
 uint64_t cosrel_shape_span(const cosrel_shape *shape, uint32_t from, uint32_t to);
 /* Elements between neighbours along each axis, of a dense tensor: strides[shape->rank]. */
 void cosrel_shape_strides(const cosrel_shape *shape, int64_t *strides);
+/* Moves index[shape->rank] on to the next element, like an odometer. Returns the first axis whose index changed. */
+uint32_t cosrel_shape_next(const cosrel_shape *shape, int64_t *index);
 /* The NumPy broadcast of two shapes into *out, which may be one of them; false where they do not fit. */
 bool cosrel_shape_broadcast(const cosrel_shape *a, const cosrel_shape *b, cosrel_shape *out);
 

@@ -147,6 +147,20 @@ COSREL_FAMILY(depth_to_space);
 COSREL_FAMILY(space_to_depth);
 COSREL_FAMILY(gather);
 
+/* select.c */
+COSREL_FAMILY(gather_elements);
+COSREL_FAMILY(gather_nd);
+COSREL_FAMILY(scatter_elements);
+COSREL_FAMILY(scatter_nd);
+COSREL_FAMILY(one_hot);
+COSREL_FAMILY(top_k);
+COSREL_FAMILY(cum_sum);
+COSREL_FAMILY(trilu);
+
+/* quantize.c */
+COSREL_FAMILY(quantize);
+COSREL_FAMILY(dequantize);
+
 /* resize.c */
 COSREL_FAMILY(resize);
 

@@ -271,10 +271,7 @@ static void copy_mapped(const cosrel_call *call, map_kind kind, const int64_t *b
       at = position < 0 ? -1 : at + position * strides[d];
     }
     memcpy(to, at < 0 ? value : (const unsigned char *)in->data + (size_t)at * bytes, bytes);
-    for (uint32_t d = out->shape.rank; d-- > 0;) { /* the next position, like an odometer */
-      if (++index[d] < out->shape.dims[d]) break;
-      index[d] = 0;
-    }
+    cosrel_shape_next(&out->shape, index);
   }
 }
 

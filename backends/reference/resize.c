@@ -250,10 +250,6 @@ void cosrel_resize_run(const cosrel_call *call) {
   for (uint32_t d = 0; d < r.rank && n > 0; d++) axes[d] = look(&r, d, 0);
   for (uint64_t to = 0; to < n; to++) {
     compute(call, &r, axes, strides, to);
-    for (uint32_t d = r.rank; d-- > 0;) { /* the next position, like an odometer */
-      index[d] = index[d] + 1 < r.out[d] ? index[d] + 1 : 0;
-      axes[d] = look(&r, d, index[d]);
-      if (index[d] > 0) break;
-    }
+    for (uint32_t d = cosrel_shape_next(&call->out[0]->shape, index); d < r.rank; d++) axes[d] = look(&r, d, index[d]);
   }
 }
