@@ -213,7 +213,7 @@ static taps look(const resize *r, uint32_t d, int64_t i) {
 /* The weighted sum over axes from d on, for the element that begins at `at`; false where an axis is outside. */
 static double sum_taps(const taps *axes, const int64_t *strides, uint32_t rank, uint32_t d, int64_t at,
                        const cosrel_tensor *in) {
-  if (d == rank) return cosrel_load_real(in, (uint64_t)at);
+  if (d == rank || d == COSREL_RANK_MAX) return cosrel_load_real(in, (uint64_t)at); /* the second tells the compiler */
   double sum = 0;
   for (uint32_t k = 0; k < axes[d].n; k++) {
     if (axes[d].weight[k] == 0) continue;
