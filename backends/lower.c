@@ -49,8 +49,8 @@ static const cosrel_tensor *output_tensor(const cosrel_net *net, const cosrel_ne
 /* Entry i of a constant list of integers: an attribute in older files, an input in newer ones. */
 static int64_t listed_int(const cosrel_net *net, const cosrel_net_node *node, const char *attribute, uint32_t input,
                           uint32_t i, int64_t fallback) {
-  const cosrel_attribute *found = cosrel_node_attribute(net, node, attribute);
-  if (found != NULL) return found->kind == COSREL_ATTRIBUTE_INTS && i < found->n ? found->ints[i] : fallback;
+  const cosrel_attribute *found = cosrel_node_ints(net, node, attribute);
+  if (found != NULL) return i < found->n ? found->ints[i] : fallback;
   const cosrel_tensor *tensor = input_tensor(net, node, input);
   if (tensor == NULL || tensor->data == NULL || i >= cosrel_shape_elements(&tensor->shape)) return fallback;
   if (tensor->dtype == COSREL_I64) return ((const int64_t *)tensor->data)[i];
@@ -62,10 +62,10 @@ static uint32_t entry_or(const cosrel_attribute *attribute, uint32_t i, uint32_t
 }
 
 cosrel_window cosrel_node_window(const cosrel_net *net, const cosrel_net_node *node) {
-  const cosrel_attribute *kernel = cosrel_node_attribute(net, node, "kernel_shape");
-  const cosrel_attribute *strides = cosrel_node_attribute(net, node, "strides");
-  const cosrel_attribute *dilations = cosrel_node_attribute(net, node, "dilations");
-  const cosrel_attribute *pads = cosrel_node_attribute(net, node, "pads");
+  const cosrel_attribute *kernel = cosrel_node_ints(net, node, "kernel_shape");
+  const cosrel_attribute *strides = cosrel_node_ints(net, node, "strides");
+  const cosrel_attribute *dilations = cosrel_node_ints(net, node, "dilations");
+  const cosrel_attribute *pads = cosrel_node_ints(net, node, "pads");
   const char *auto_pad = cosrel_node_string(net, node, "auto_pad", "NOTSET");
   const cosrel_tensor *x = input_tensor(net, node, 0), *weights = input_tensor(net, node, 1);
   bool same = strncmp(auto_pad, "SAME_", 5) == 0, lower = strcmp(auto_pad, "SAME_LOWER") == 0;
@@ -164,7 +164,7 @@ static void fill_pad(const cosrel_net *net, const cosrel_net_node *node, cosrel_
 }
 
 static void fill_transpose(const cosrel_net *net, const cosrel_net_node *node, cosrel_node *spec) {
-  const cosrel_attribute *permutation = cosrel_node_attribute(net, node, "perm");
+  const cosrel_attribute *permutation = cosrel_node_ints(net, node, "perm");
   uint32_t rank = spec->shape.rank;
   for (uint32_t i = 0; i < rank; i++) spec->permutation[i] = entry_or(permutation, i, rank - 1 - i);
 }

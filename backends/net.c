@@ -292,8 +292,12 @@ static const cosrel_attribute *of_kind(const cosrel_net *net, const cosrel_net_n
   return attribute != NULL && attribute->kind == kind ? attribute : NULL;
 }
 
+const cosrel_attribute *cosrel_node_ints(const cosrel_net *net, const cosrel_net_node *node, const char *name) {
+  return of_kind(net, node, name, COSREL_ATTRIBUTE_INTS);
+}
+
 int64_t cosrel_node_int(const cosrel_net *net, const cosrel_net_node *node, const char *name, int64_t fallback) {
-  const cosrel_attribute *attribute = of_kind(net, node, name, COSREL_ATTRIBUTE_INTS);
+  const cosrel_attribute *attribute = cosrel_node_ints(net, node, name);
   return attribute != NULL && attribute->n == 1 ? attribute->ints[0] : fallback;
 }
 

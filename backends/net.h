@@ -103,8 +103,12 @@ cosrel_status cosrel_net_fold(cosrel_net *net, cosrel_error *error);
 
 void cosrel_net_destroy(cosrel_net *net);
 
-/* ---- Attributes of a node; the fall-back when it has none of that name and kind. ---- */
+/* ---- Attributes of a node; NULL or the fall-back when it has none of that name and kind. ---- */
+
+/* Of any kind: look at that first, a file may give a name with whatever it likes. */
 const cosrel_attribute *cosrel_node_attribute(const cosrel_net *net, const cosrel_net_node *node, const char *name);
+/* A list of integers. */
+const cosrel_attribute *cosrel_node_ints(const cosrel_net *net, const cosrel_net_node *node, const char *name);
 int64_t cosrel_node_int(const cosrel_net *net, const cosrel_net_node *node, const char *name, int64_t fallback);
 float cosrel_node_float(const cosrel_net *net, const cosrel_net_node *node, const char *name, float fallback);
 const char *cosrel_node_string(const cosrel_net *net, const cosrel_net_node *node, const char *name,

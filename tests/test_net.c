@@ -127,7 +127,9 @@ static void attributes_are_found_by_name_and_kind(void **state) {
   assert_true(cosrel_node_float(&net, a, "axis", 9) == 9);
   assert_string_equal(cosrel_node_string(&net, a, "mode", "none"), "edge");
   assert_string_equal(cosrel_node_string(&net, a, "axis", "none"), "none");
-  assert_int_equal(cosrel_node_attribute(&net, a, "pads")->n, 2);
+  assert_int_equal(cosrel_node_ints(&net, a, "pads")->n, 2);
+  assert_null(cosrel_node_ints(&net, a, "alpha"));
+  assert_int_equal(cosrel_node_attribute(&net, a, "alpha")->kind, COSREL_ATTRIBUTE_FLOATS);
   cosrel_net_destroy(&net);
 }
 

@@ -231,7 +231,7 @@ cosrel_status cosrel_xnn_average_pool(cosrel_xnn_planner *planner, const cosrel_
 /* ReduceMean is one when its axes are H and W. */
 static bool averages_pixels(const cosrel_xnn_planner *planner, const cosrel_net_node *node) {
   if (strcmp(node->op->name, "ReduceMean") != 0) return true;
-  const cosrel_attribute *axes = cosrel_node_attribute(planner->net, node, "axes");
+  const cosrel_attribute *axes = cosrel_node_ints(planner->net, node, "axes");
   if (axes == NULL || axes->n != 2) return false;
   int64_t first = axes->ints[0] < 0 ? axes->ints[0] + 4 : axes->ints[0];
   int64_t second = axes->ints[1] < 0 ? axes->ints[1] + 4 : axes->ints[1];

@@ -31,7 +31,7 @@ cosrel_status cosrel_xnn_reshape(cosrel_xnn_planner *planner, const cosrel_net_n
 }
 
 cosrel_status cosrel_xnn_transpose(cosrel_xnn_planner *planner, const cosrel_net_node *node) {
-  const cosrel_attribute *permutation = cosrel_node_attribute(planner->net, node, "perm");
+  const cosrel_attribute *permutation = cosrel_node_ints(planner->net, node, "perm");
   int32_t in = first_input(planner, node);
   uint32_t rank = shape_of(planner, in)->rank;
   cosrel_view view, permuted = {0};
@@ -109,7 +109,7 @@ cosrel_status cosrel_xnn_pad(cosrel_xnn_planner *planner, const cosrel_net_node 
   const cosrel_net *net = planner->net;
   const cosrel_shape *in = &cosrel_xnn_in(planner, node, 0)->shape;
   const cosrel_tensor *pads = cosrel_xnn_in(planner, node, 1), *fill = cosrel_xnn_in(planner, node, 2);
-  const cosrel_attribute *old_pads = cosrel_node_attribute(net, node, "pads");
+  const cosrel_attribute *old_pads = cosrel_node_ints(net, node, "pads");
   if (strcmp(cosrel_node_string(net, node, "mode", "constant"), "constant") != 0 || in->rank == 0 ||
       (fill != NULL && (fill->data == NULL || fill->dtype != COSREL_F32))) {
     return COSREL_UNSUPPORTED;
