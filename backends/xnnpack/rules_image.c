@@ -121,7 +121,8 @@ cosrel_status cosrel_xnn_conv_transpose(cosrel_xnn_planner *planner, const cosre
     int64_t plain = (int64_t)(x->shape.dims[2 + axis] - 1) * w.stride[axis] +
                     (int64_t)(w.kernel[axis] - 1) * w.dilation[axis] + 1 - w.pad[axis] - w.pad[axis + 2];
     int64_t more = to->dims[2 + axis] - plain;
-    if (more < 0 || more >= w.stride[axis]) return COSREL_UNSUPPORTED;
+    /* XNNPACK writes behind its own tables when the output is smaller than a stride. */
+    if (more < 0 || more >= w.stride[axis] || to->dims[2 + axis] < w.stride[axis]) return COSREL_UNSUPPORTED;
     adjust[axis] = (uint32_t)more;
   }
   float *packed = malloc(cosrel_tensor_bytes(weights));
