@@ -288,12 +288,14 @@ static void convolutions(void **state) {
       {OP("ConvTranspose", 11), IN(F32(DIMS(1, 2, 2), 1, 2, 3, 4), F32(DIMS(2, 1, 2), 1, 2, 3, 4), F32(DIMS(2), 0, 1)),
        WITH(INT("group", 2), INT("strides", 2), INT("output_padding", 1)),
        OUT(F32(DIMS(1, 2, 5), 1, 2, 2, 4, 0, 10, 13, 13, 17, 1))},
-      /* a wanted size of 3 cuts one of 4: in front, unless SAME_UPPER */
+      /* a wanted size of 3 cuts one of 4: in front, unless SAME_UPPER; up to opset 10 the other way round */
       {OP("ConvTranspose", 11), IN(F32(DIMS(1, 1, 2), 1, 2), F32(DIMS(1, 1, 2), 3, 4)),
        WITH(INT("strides", 2), INT("output_shape", 3)), OUT(F32(DIMS(1, 1, 3), 4, 6, 8))},
       {OP("ConvTranspose", 11), IN(F32(DIMS(1, 1, 2), 1, 2), F32(DIMS(1, 1, 2), 3, 4)),
        WITH(INT("strides", 2), INT("output_shape", 3), TEXT("auto_pad", "SAME_UPPER")),
        OUT(F32(DIMS(1, 1, 3), 3, 4, 6))},
+      {OP("ConvTranspose", 6), IN(F32(DIMS(1, 1, 2), 1, 2), F32(DIMS(1, 1, 2), 3, 4)),
+       WITH(INT("strides", 2), INT("output_shape", 3)), OUT(F32(DIMS(1, 1, 3), 3, 4, 6))},
   };
   CHECK(rows);
 }

@@ -90,7 +90,8 @@ cosrel_status cosrel_window_spread(const cosrel_call *call, const cosrel_tensor 
   cosrel_status status = read_window(call, weights, &mode, w, w->narrow, error);
   if (status != COSREL_OK) return status;
   uint32_t skip = COSREL_WINDOW_AXES - w->n, n_wanted = 0;
-  bool sized = false;
+  /* Which end gets the odd one of the padding that output_shape implies: the equations changed sides with opset 11. */
+  bool sized = false, end_first = (mode == PAD_SAME_UPPER) == (cosrel_call_opset(call) >= 11);
   status = cosrel_call_ints(call, "output_padding", w->n, 0, COSREL_WINDOW_MAX, 0, &extra[skip], error);
   if (status == COSREL_OK)
     status = cosrel_call_list(call, "output_shape", -1, w->n, &wanted[skip], &n_wanted, &sized, error);
@@ -103,7 +104,7 @@ cosrel_status cosrel_window_spread(const cosrel_call *call, const cosrel_tensor 
       return cosrel_call_fail(call, error, COSREL_FORMAT, "output_shape: size %lld is out of range",
                               (long long)wanted[d]);
     if (sized)
-      share_padding(w, d, full - wanted[d], mode == PAD_SAME_UPPER ? PAD_SAME_UPPER : PAD_SAME_LOWER);
+      share_padding(w, d, full - wanted[d], end_first ? PAD_SAME_UPPER : PAD_SAME_LOWER);
     else if (mode == PAD_SAME_UPPER || mode == PAD_SAME_LOWER)
       share_padding(w, d, full - w->narrow[d] * w->stride[d], mode);
     w->wide[d] = sized ? wanted[d] : full - w->pad[d] - w->pad_end[d];
