@@ -213,10 +213,9 @@ cosrel_status cosrel_one_hot_infer(const cosrel_call *call, cosrel_error *error)
     return cosrel_call_fail(call, error, COSREL_UNSUPPORTED, "depth: expected one constant number");
   if (cosrel_shape_elements(&values->shape) != 2)
     return cosrel_call_fail(call, error, COSREL_FORMAT, "values: expected two elements");
-  int64_t dims[COSREL_RANK_MAX + 1];
-  for (uint32_t d = 0, from = 0; d < rank; d++)
-    dims[d] = d == axis ? cosrel_load_int(depth, 0) : indices->shape.dims[from++];
-  if (dims[axis] < 1) return cosrel_call_fail(call, error, COSREL_FORMAT, "depth: expected 1 or more");
+  int64_t places = cosrel_load_int(depth, 0), dims[COSREL_RANK_MAX + 1];
+  if (places < 1) return cosrel_call_fail(call, error, COSREL_FORMAT, "depth: expected 1 or more");
+  for (uint32_t d = 0, from = 0; d < rank; d++) dims[d] = d == axis ? places : indices->shape.dims[from++];
   return cosrel_call_set(call, 0, values->dtype, rank, dims, error);
 }
 
