@@ -160,8 +160,8 @@ static void known_warming_is_found(void **state) {
   static const struct {
     const char *quantity;
     double expected, relative;
-  } figures[] = {{"idle", 35, 0.01},           {"rise", 20, 0.02},           {"time_constant", 25, 0.02},
-                 {"throttle_above", 48, 0.03}, {"throttle_below", 41, 0.03}, {"throttled_speed", 0.5, 0.01},
+  } figures[] = {{"idle_temperature", 35, 0.01}, {"temperature_rise", 20, 0.02}, {"time_constant", 25, 0.02},
+                 {"throttle_above", 48, 0.03},   {"throttle_below", 41, 0.03},   {"throttled_speed", 0.5, 0.01},
                  {"residual", 0.04, 0.5}};
   for (size_t i = 0; i < sizeof figures / sizeof *figures; ++i)
     assert_near(value(&csv, figures[i].quantity, "fitted", "value", "quantity", "tag", NULL), figures[i].expected,

@@ -13,6 +13,7 @@
 #include "sched/policy.h"
 #include "sched/thermal.h"
 #include "tests/fixtures.h"
+#include "traces/profile_file.h"
 
 static void near(double a, double b, double relative) {
   if (!(fabs(a - b) <= relative * (fabs(b) + 1e-12))) fail_msg("%.12g is not within %g of %.12g", a, relative, b);
@@ -320,6 +321,34 @@ static void test_a_hot_start_and_planning(void **unused) {
   fixture_end(&f);
 }
 
+/* The bundled phones: taken over from another one, so assumed; cool through 15 s of full load, throttled within a
+ * minute.
+ */
+static void test_bundled_phones(void **unused) {
+  (void)unused;
+  static const char *const paths[] = {"traces/profiles/snapdragon865.json", "traces/profiles/snapdragon8gen2.json"};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+    cosrel_profile profile;
+    cosrel_error error = {""};
+    if (cosrel_profile_read(paths[i], &profile, &error) != COSREL_OK) fail_msg("%s", error.text);
+    const cosrel_thermal *thermal = &profile.thermal;
+    assert_int_equal(thermal->n_steps, 1);
+    assert_int_equal(thermal->origin.tag, COSREL_TAG_ASSUMED);
+    assert_int_equal(thermal->steps[0].origin.tag, COSREL_TAG_ASSUMED);
+    double full = profile.base_w, slow = profile.base_w;
+    for (uint32_t p = 0; p < profile.n_processors; p++) {
+      const cosrel_processor *processor = &profile.processors[p];
+      full += processor->points[0].busy_w;
+      slow += processor->points[thermal->steps[0].cap[p]].busy_w;
+    }
+    double steady = thermal->ambient_c + thermal->resistance_k_per_w * full;
+    double until = thermal->time_constant_s * log((steady - thermal->start_c) / (steady - thermal->steps[0].above_c));
+    if (!(until > 15 && until < 60)) fail_msg("%s: throttled after %g s of full load", paths[i], until);
+    assert_true(slow < 0.75 * full);
+    cosrel_profile_clear(&profile);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_temperature_is_the_closed_form),
@@ -330,6 +359,7 @@ int main(void) {
       cmocka_unit_test(test_a_copy_continues_alike),
       cmocka_unit_test(test_a_policy_may_choose_a_slower_point),
       cmocka_unit_test(test_a_hot_start_and_planning),
+      cmocka_unit_test(test_bundled_phones),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -154,7 +154,8 @@ static throttling find_throttling(const series *s) {
 }
 
 static void put(FILE *f, const char *quantity, const char *unit, double value, double se, size_t n, const char *what) {
-  fprintf(f, "%s,%s,%.4g,%.2g,%zu,fitted,%s (%s; Snapdragon 8 Elite)\n", quantity, unit, value, se, n, what, source);
+  fprintf(f, "%s,phone,%s,%.4g,%.2g,%zu,fitted,%s (%s; Snapdragon 8 Elite)\n", quantity, unit, value, se, n, what,
+          source);
 }
 
 static cosrel_status write_figures(const char *folder, series *s, cosrel_error *error) {
@@ -169,9 +170,9 @@ static cosrel_status write_figures(const char *folder, series *s, cosrel_error *
   cosrel_status status = cosrel_atomic_begin(path, &out, error);
   if (status) return status;
   double tau = exp(x[LOG_TAU]);
-  fprintf(out.file, "quantity,unit,value,standard_error,n,tag,source\n");
-  put(out.file, "idle", "C", x[IDLE], se[IDLE], s->n, "steady temperature with the GPU idle");
-  put(out.file, "rise", "K", x[RISE], se[RISE], s->n,
+  fprintf(out.file, "quantity,of,unit,value,standard_error,n,tag,source\n");
+  put(out.file, "idle_temperature", "C", x[IDLE], se[IDLE], s->n, "steady temperature with the GPU idle");
+  put(out.file, "temperature_rise", "K", x[RISE], se[RISE], s->n,
       "steady rise with the GPU busy at its top frequency; at others it goes with the square");
   put(out.file, "time_constant", "s", tau, tau * se[LOG_TAU], s->n, "time constant");
   put(out.file, "residual", "K", rms, 0, s->n, "root mean square of modelled minus measured temperature");

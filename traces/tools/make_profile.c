@@ -62,6 +62,7 @@ static cosrel_status make(const maker_device *device, const maker_options *optio
   maker_add_scales(m);
   maker_add_costs(m);
   maker_add_contention(m);
+  maker_add_thermal(m);
   snprintf(path, sizeof path, "%s/%s.json", folder, device->name);
   if (!m->status) m->status = cosrel_profile_check(m->profile, path, &m->error);
   if (!m->status) m->status = cosrel_profile_write(path, m->profile, &m->error);

@@ -88,7 +88,7 @@ bool maker_has_figure(const maker *m, const char *quantity, const char *of) {
 }
 
 double maker_figure(maker *m, const char *quantity, const char *of, cosrel_origin *origin) {
-  const cosrel_csv *const places[] = {&m->device_figures, &m->fits, &m->interaction};
+  const cosrel_csv *const places[] = {&m->device_figures, &m->fits, &m->interaction, &m->thermal};
   for (size_t i = 0; i < sizeof places / sizeof *places; ++i) {
     int row = find_figure(places[i], quantity, of);
     if (row < 0) continue;
@@ -165,6 +165,7 @@ void maker_open(maker *m, const maker_device *device, const maker_options *optio
   }
   read_figures(m, folder, "efficiency", &m->efficiency);
   read_figures(m, folder, "interaction", &m->interaction);
+  read_figures(m, folder, "thermal", &m->thermal);
   read_figures(m, folder, "snapdragon865", &m->reference);
   read_figures(m, folder, "rk3399pro_blocks", &m->blocks);
 
@@ -177,8 +178,8 @@ void maker_open(maker *m, const maker_device *device, const maker_options *optio
 }
 
 void maker_close(maker *m) {
-  cosrel_csv *const tables[] = {&m->models,     &m->device_figures, &m->fits,      &m->points,
-                                &m->efficiency, &m->interaction,    &m->reference, &m->blocks};
+  cosrel_csv *const tables[] = {&m->models,      &m->device_figures, &m->fits,      &m->points, &m->efficiency,
+                                &m->interaction, &m->thermal,        &m->reference, &m->blocks};
   for (size_t i = 0; i < sizeof tables / sizeof *tables; ++i) cosrel_csv_clear(tables[i]);
   for (uint32_t k = 0; k < MAKER_MODELS_MAX; ++k) {
     for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; ++p) free(m->factor[k][p]);

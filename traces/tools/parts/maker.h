@@ -58,7 +58,7 @@ typedef struct maker {
   const maker_device *device;
   const maker_options *options;
   cosrel_csv models, device_figures, fits, points; /* of the device */
-  cosrel_csv efficiency, interaction;              /* of other devices, for all */
+  cosrel_csv efficiency, interaction, thermal;     /* of other devices, for all */
   cosrel_csv reference;                            /* snapdragon865.csv: precisions and threads of a phone's CPU */
   cosrel_csv blocks;                               /* rk3399pro_blocks.csv */
   cosrel_rates rates[COSREL_PROCESSORS_MAX];
@@ -86,6 +86,7 @@ void maker_add_models(maker *m);                   /* scales.c: models, rates, w
 void maker_add_scales(maker *m);
 void maker_add_costs(maker *m); /* costs.c: costs of units, contention */
 void maker_add_contention(maker *m);
+void maker_add_thermal(maker *m); /* thermal.c: temperature, throttling, slower points */
 
 /* ---- small tools ---- */
 #if defined(__GNUC__)
