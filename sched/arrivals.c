@@ -6,6 +6,9 @@
 
 enum { DRAW_GAP = 1, DRAW_PHASE = 2, DRAW_JITTER = 3, DRAW_BURST = 4 };
 
+/* The key of draw k of a kind. */
+static uint64_t draw(uint64_t key, uint64_t kind, uint64_t k) { return cosrel_rng_key(key, kind << 56 | k); }
+
 /* For a stream that gives no burst figures of its own: three times the mean rate a fifth of the time, for half a
  * second. */
 static const double burst_ratio_default = 3.0, burst_share_default = 0.2, burst_s_default = 0.5;
@@ -31,7 +34,7 @@ static cosrel_time bursty(const cosrel_arrivals *a, double rate_hz, cosrel_strea
     }
     stream->n_phases++;
     double mean_s = stream->n_phases % 2 == 0 ? burst_s : quiet_s;
-    double length = mean_s * cosrel_rng_exponential(cosrel_rng_key(cosrel_rng_key(key, DRAW_BURST), stream->n_phases));
+    double length = mean_s * cosrel_rng_exponential(draw(key, DRAW_BURST, stream->n_phases));
     stream->phase_end = (cosrel_time)((t + length) * 1e9) + 1;
   }
 }
@@ -46,18 +49,16 @@ cosrel_time cosrel_arrival_time(const cosrel_case *c, uint32_t s, cosrel_stream_
     case COSREL_ARRIVALS_PERIODIC: {
       double phase = a->phase >= 0 && a->kind == COSREL_ARRIVALS_PERIODIC
                          ? a->phase
-                         : cosrel_rng_uniform(cosrel_rng_key(key, DRAW_PHASE));
-      double u = cosrel_rng_uniform(cosrel_rng_key(cosrel_rng_key(key, DRAW_JITTER), k));
+                         : cosrel_rng_uniform(draw(key, DRAW_PHASE, 0));
+      double u = cosrel_rng_uniform(draw(key, DRAW_JITTER, k));
       t = (cosrel_time)((phase + (double)k + a->jitter * (2 * u - 1)) * 1e9 / sc->rate_hz);
       break;
     }
     case COSREL_ARRIVALS_POISSON:
-      t = previous +
-          (cosrel_time)(cosrel_rng_exponential(cosrel_rng_key(cosrel_rng_key(key, DRAW_GAP), k)) * 1e9 / sc->rate_hz);
+      t = previous + (cosrel_time)(cosrel_rng_exponential(draw(key, DRAW_GAP, k)) * 1e9 / sc->rate_hz);
       break;
     case COSREL_ARRIVALS_BURSTY:
-      t = bursty(a, sc->rate_hz, stream, key, cosrel_rng_exponential(cosrel_rng_key(cosrel_rng_key(key, DRAW_GAP), k)),
-                 previous);
+      t = bursty(a, sc->rate_hz, stream, key, cosrel_rng_exponential(draw(key, DRAW_GAP, k)), previous);
       break;
     case COSREL_ARRIVALS_RECORDED: {
       /* A load changes the pace: at twice the rate the recording takes half the time. */

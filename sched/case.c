@@ -251,6 +251,8 @@ static void copy_device(const cosrel_profile *profile, cosrel_case *c) {
   c->host = profile->host;
   c->base_w = profile->base_w;
   memcpy(c->kappa, profile->kappa, sizeof c->kappa);
+  for (uint32_t p = 0; p < c->n_processors; p++)
+    for (uint32_t q = 0; q < c->n_processors; q++) c->slowed_by[q][p] = c->kappa[p][q];
   for (uint32_t p = 0; p < c->n_processors; p++) {
     c->launch_ns[p] = profile->processors[p].launch_ns;
     c->busy_w[p] = profile->processors[p].points[0].busy_w;

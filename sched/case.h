@@ -55,6 +55,7 @@ typedef struct cosrel_case {
   double load; /* 0 when the nominal rates are in force */
   double launch_ns[COSREL_PROCESSORS_MAX];
   double kappa[COSREL_PROCESSORS_MAX][COSREL_PROCESSORS_MAX];
+  double slowed_by[COSREL_PROCESSORS_MAX][COSREL_PROCESSORS_MAX]; /* [q][p], kappa transposed */
   double busy_w[COSREL_PROCESSORS_MAX], idle_w[COSREL_PROCESSORS_MAX], base_w;
   double price[COSREL_PROCESSORS_MAX]; /* duals of the capacities (sched/bound.h), summing to 1; equal until set */
   double lambda_star, g_star;          /* sched/bound.h; 0 until set */

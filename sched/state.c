@@ -50,9 +50,10 @@ static bool inputs_ready(const cosrel_stream_case *sc, const uint64_t *done, uin
 static void refresh_ready(const cosrel_case *c, cosrel_request *request) {
   const cosrel_stream_case *sc = &c->streams[request->stream];
   const uint64_t *done = cosrel_request_done(request), *started = cosrel_request_started(c, request);
+  request->n_ready = 0;
+  if (request->n_started == sc->n_units) return;
   uint32_t n = sc->n_units, last = sc->cut[request->front];
   while (last + 1 < n && bit(done, last)) last = sc->cut[last + 1]; /* an output that nobody reads may lag behind */
-  request->n_ready = 0;
   for (uint32_t u = request->front; u <= last && u < n && request->n_ready < COSREL_READY_MAX; u++) {
     if (bit(started, u) || !inputs_ready(sc, done, u, u)) continue;
     uint32_t end = u + 1;
@@ -75,20 +76,27 @@ static void refresh_head(const cosrel_case *c, cosrel_state *state, uint32_t s) 
   stream->head = head;
 }
 
+#define LONGEST 1e18 /* ns; what takes longer than these 30 years is cut off, so that times fit */
+
 static void renew_rates(const cosrel_case *c, cosrel_state *state) {
-  double power = c->base_w;
+  /* slow[p] = sum over running q of kappa[p][q] beta_q; kappa[p][p] is 0. All p at once: that is one vector each. */
+  double power = c->base_w, slow[COSREL_PROCESSORS_MAX] = {0};
+  for (uint32_t q = 0; q < c->n_processors; q++) {
+    if (state->running[q].slot == COSREL_NONE) continue;
+    for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++) slow[p] += c->slowed_by[q][p] * state->running[q].beta;
+  }
+  state->next_finish = COSREL_TIME_NEVER;
   for (uint32_t p = 0; p < c->n_processors; p++) {
     cosrel_running *run = &state->running[p];
     if (run->slot == COSREL_NONE) {
       power += cosrel_state_point(c, state, p, 0)->idle_w;
       continue;
     }
-    double slow = 0;
-    for (uint32_t q = 0; q < c->n_processors; q++)
-      if (q != p && state->running[q].slot != COSREL_NONE) slow += c->kappa[p][q] * state->running[q].beta;
     const cosrel_point *point = cosrel_state_point(c, state, p, run->point);
-    run->rate = point->speed / (1.0 + slow * run->beta);
-    run->finish = state->now + (cosrel_time)ceil(run->left * (1.0 + slow * run->beta) / point->speed);
+    double pace = (1.0 + slow[p] * run->beta) / point->speed, rest = ceil(run->left * pace);
+    run->rate = 1.0 / pace;
+    run->finish = state->now + (cosrel_time)(rest < LONGEST ? rest : LONGEST);
+    if (run->finish < state->next_finish) state->next_finish = run->finish, state->next_processor = p;
     power += point->busy_w;
   }
   state->power_w = power;
@@ -133,8 +141,10 @@ static cosrel_work work_of(const cosrel_case *c, const cosrel_state *state, cons
     if (live.next >= end || where[live.tensor] >> p & 1) continue;
     const float *from = &sc->transfer[live.tensor * c->n_processors * c->n_processors + p];
     float best = INFINITY;
-    for (uint32_t q = 0; q < c->n_processors; q++)
-      if (where[live.tensor] >> q & 1 && from[q * c->n_processors] < best) best = from[q * c->n_processors];
+    for (uint32_t at = where[live.tensor]; at != 0; at &= at - 1) {
+      uint32_t q = (uint32_t)__builtin_ctz(at);
+      if (from[q * c->n_processors] < best) best = from[q * c->n_processors];
+    }
     if (best < INFINITY) work.transfer += best;
   }
   /* Launching does not touch memory; copying does nothing else. */
@@ -154,10 +164,7 @@ cosrel_work cosrel_state_work(const cosrel_case *c, const cosrel_state *state, c
 }
 
 bool cosrel_state_event_pending(const cosrel_state *state) {
-  if (state->next_stream != COSREL_NONE) return true;
-  for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++)
-    if (state->running[p].slot != COSREL_NONE) return true;
-  return false;
+  return state->next_stream != COSREL_NONE || state->next_finish != COSREL_TIME_NEVER;
 }
 
 bool cosrel_candidate_legal(const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *candidate) {
@@ -279,14 +286,6 @@ bool cosrel_state_throttle(const cosrel_case *c, cosrel_state *state, cosrel_tim
   cosrel_state_advance(c, state, to);
   renew_rates(c, state);
   return true;
-}
-
-cosrel_time cosrel_state_next_finish(const cosrel_case *c, const cosrel_state *state, uint32_t *processor) {
-  cosrel_time first = COSREL_TIME_NEVER;
-  for (uint32_t p = 0; p < c->n_processors; p++)
-    if (state->running[p].slot != COSREL_NONE && state->running[p].finish < first)
-      first = state->running[p].finish, *processor = p;
-  return first;
 }
 
 /* Time after which a waiting request may be dropped; NEVER when the rules do not drop it. */
@@ -411,12 +410,7 @@ bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t pro
                                 .transfer = transfer,
                                 .expected_ns = run->expected};
 
-  uint64_t *done = cosrel_request_done(request);
-  uint8_t *where = cosrel_request_where(c, request);
   uint32_t begin = run->begin, end = run->end;
-  const uint8_t here = (uint8_t)(1u << processor);
-  set_range(done, begin, end);
-  for (uint32_t u = begin; u < end; u++) where[u + 1] |= here;
   request->n_done = (uint16_t)(request->n_done + end - begin);
   request->n_running--;
   run->slot = COSREL_NONE;
@@ -430,6 +424,11 @@ bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t pro
     end_request(c, state, request, slot, late, outcome);
     return true;
   }
+  uint64_t *done = cosrel_request_done(request);
+  uint8_t *where = cosrel_request_where(c, request);
+  const uint8_t here = (uint8_t)(1u << processor);
+  set_range(done, begin, end);
+  for (uint32_t u = begin; u < end; u++) where[u + 1] |= here;
   request->front = (uint16_t)first_clear(done, request->front, sc->n_units);
   refresh_ready(c, request);
   refresh_head(c, state, request->stream);

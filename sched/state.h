@@ -77,6 +77,8 @@ typedef struct cosrel_state {
   int32_t next_stream;      /* the stream that arrives next (lowest index on ties), or COSREL_NONE */
   uint32_t n_live;          /* live requests of all streams */
   cosrel_time next_expiry;  /* no request is due to be dropped before this */
+  cosrel_time next_finish;  /* the least `finish` of what runs; NEVER when nothing does; the driver's knowledge too */
+  uint32_t next_processor;  /* whose that is, lowest on ties */
   double power_w;           /* drawn at present */
   double energy_mj;         /* of the device since 0, base power included */
   double temperature_c;     /* of the device at temperature_at; 0 without a thermal model (sched/thermal.h) */
@@ -178,11 +180,16 @@ void cosrel_state_advance(const cosrel_case *c, cosrel_state *state, cosrel_time
  * temperature is new. */
 bool cosrel_state_throttle(const cosrel_case *c, cosrel_state *state, cosrel_time to);
 
-/* The earliest completion under present rates: its time, and the processor (lowest on ties). NEVER when none runs. */
-cosrel_time cosrel_state_next_finish(const cosrel_case *c, const cosrel_state *state, uint32_t *processor);
-
 /* What really went into launch and transfers of the segment that ends on `processor` now: call before its finish. */
 void cosrel_state_measured(cosrel_state *state, uint32_t processor, cosrel_time launch, cosrel_time transfer);
+
+/* The earliest completion under present rates: its time, and the processor (lowest on ties). NEVER when none runs. */
+static inline cosrel_time cosrel_state_next_finish(const cosrel_case *c, const cosrel_state *state,
+                                                   uint32_t *processor) {
+  (void)c;
+  *processor = state->next_processor;
+  return state->next_finish;
+}
 
 /* Ends what `processor` runs, at state->now. Fills `segment`; returns true and fills `outcome` when that ended the
  * request. A closed stream's next request arrives at once. Pointers may be NULL. */

@@ -1,4 +1,5 @@
 /* The decision core: tables against exhaustive search, contention by hand, conservation of time, energy and requests */
+#include <gsl/gsl_cdf.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -583,6 +584,16 @@ static void test_noise_has_the_stated_moments(void **unused) {
   fixture_end(&f);
 }
 
+/* The quick normal quantile against GSL's, over the whole range of a draw. */
+static void test_normal_quantile(void **unused) {
+  (void)unused;
+  for (int i = 1; i < 20000; i++) {
+    double u = i / 20000.0;
+    near(cosrel_normal_quantile(u) + 10, gsl_cdf_ugaussian_Pinv(u) + 10, 1e-7);
+  }
+  for (double u = 0x1p-53; u < 1e-3; u *= 1.5) near(cosrel_normal_quantile(u), gsl_cdf_ugaussian_Pinv(u), 3e-7);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_isolated_latency_is_the_exhaustive_optimum),
@@ -601,6 +612,7 @@ int main(void) {
       cmocka_unit_test(test_figures_of_a_perfect_run),
       cmocka_unit_test(test_a_driver_may_end_the_run_and_measure),
       cmocka_unit_test(test_noise_has_the_stated_moments),
+      cmocka_unit_test(test_normal_quantile),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
