@@ -512,6 +512,18 @@ static void equal_seeds_give_equal_bytes(void **state) {
   cosrel_graph_clear(&graph);
 }
 
+/* The graph as written and read again. */
+static cosrel_net rewritten(const cosrel_graph *graph, uint64_t seed) {
+  uint8_t *bytes;
+  size_t n;
+  cosrel_net net;
+  cosrel_error error = {""};
+  if (cosrel_onnx_encode(graph, seed, &bytes, &n, &error) != COSREL_OK) fail_msg("%s", error.text);
+  if (cosrel_onnx_parse(bytes, n, "here", graph->name, LIMIT, &net, &error) != COSREL_OK) fail_msg("%s", error.text);
+  free(bytes);
+  return net;
+}
+
 /* Operators that no network of the zoo has. */
 static void every_operator_is_written(void **state) {
   (void)state;
@@ -532,17 +544,68 @@ static void every_operator_is_written(void **state) {
   x = cosrel_graph_slice(&graph, x, "slice", 2, 1, 3);
   x = cosrel_graph_shuffle(&graph, x, "shuffle", 2);
   x = cosrel_graph_binary(&graph, x, x, "mul", COSREL_OP_MUL);
-  uint8_t *bytes;
-  size_t n;
-  cosrel_error error = {""};
-  if (cosrel_onnx_encode(&graph, 1, &bytes, &n, &error) != COSREL_OK) fail_msg("%s", error.text);
-  cosrel_net net;
-  if (cosrel_onnx_parse(bytes, n, "all", "all", LIMIT, &net, &error) != COSREL_OK) fail_msg("%s", error.text);
+  cosrel_net net = rewritten(&graph, 1);
   cosrel_shape expected = cosrel_graph_shape(&graph, x), got = net.values[net.outputs[0]].tensor.shape;
   assert_int_equal(got.rank, expected.rank);
   assert_memory_equal(got.dims, expected.dims, sizeof expected.dims);
-  free(bytes);
   cosrel_net_destroy(&net);
+  cosrel_graph_clear(&graph);
+}
+
+/* Computes a graph of one input and one output, as written and read again; y has room for the output. */
+static void compute(const cosrel_graph *graph, const float *x, float *y) {
+  cosrel_net net = rewritten(graph, 1);
+  cosrel_reference reference;
+  cosrel_error error = {""};
+  assert_int_equal(cosrel_reference_create(&net, &reference, &error), COSREL_OK);
+  cosrel_reference_run(&reference, (const void *const[]){x});
+  const cosrel_tensor *out = &reference.tensors[net.outputs[0]];
+  memcpy(y, out->data, cosrel_tensor_bytes(out));
+  cosrel_reference_destroy(&reference);
+  cosrel_net_destroy(&net);
+}
+
+static double clip(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
+
+static double activated(cosrel_activation activation, double x) {
+  switch (activation) {
+    case COSREL_NO_ACTIVATION: return x;
+    case COSREL_RELU: return x > 0 ? x : 0;
+    case COSREL_RELU6: return clip(x, 0, 6);
+    case COSREL_LEAKY_RELU: return x > 0 ? x : 0.1 * x;
+    case COSREL_SIGMOID: return 1 / (1 + exp(-x));
+    case COSREL_TANH: return tanh(x);
+    case COSREL_SILU: return x / (1 + exp(-x));
+    case COSREL_HARD_SWISH: return x * clip(x / 6 + 0.5, 0, 1);
+    case COSREL_GELU: return x * (1 + erf(x / sqrt(2))) / 2;
+  }
+  return NAN;
+}
+
+static void written_operators_mean_the_same(void **state) {
+  (void)state;
+  const float x[8] = {-9, -2, -0.5F, 0, 0.25F, 1, 4, 8};
+  float y[8];
+  for (int a = COSREL_NO_ACTIVATION; a <= COSREL_GELU; a++) {
+    cosrel_graph graph;
+    cosrel_graph_init(&graph, "activation");
+    int32_t in = cosrel_graph_input(&graph, "x", 8, 1, 1);
+    cosrel_graph_activation(&graph, in, "y", (cosrel_activation)a);
+    compute(&graph, x, y);
+    for (int i = 0; i < 8; i++) {
+      if (!(fabs(y[i] - activated((cosrel_activation)a, x[i])) < 1e-5)) {
+        fail_msg("activation %d of %g is %g", a, (double)x[i], (double)y[i]);
+      }
+    }
+    cosrel_graph_clear(&graph);
+  }
+
+  static const float interleaved[8] = {-9, 0.25F, -2, 1, -0.5F, 4, 0, 8};
+  cosrel_graph graph;
+  cosrel_graph_init(&graph, "shuffle");
+  cosrel_graph_shuffle(&graph, cosrel_graph_input(&graph, "x", 8, 1, 1), "y", 2);
+  compute(&graph, x, y);
+  assert_memory_equal(y, interleaved, sizeof y);
   cosrel_graph_clear(&graph);
 }
 
@@ -587,14 +650,10 @@ static void the_zoo_computes_something(void **state) {
                                       "efficientnet_b0@32"};
   for (size_t m = 0; m < sizeof names / sizeof names[0]; m++) {
     cosrel_graph graph;
-    uint8_t *bytes;
-    size_t n;
-    cosrel_net net;
     cosrel_reference reference;
     cosrel_error error = {""};
     assert_int_equal(cosrel_zoo_graph(names[m], &graph, &error), COSREL_OK);
-    assert_int_equal(cosrel_onnx_encode(&graph, 3, &bytes, &n, &error), COSREL_OK);
-    if (cosrel_onnx_parse(bytes, n, "zoo", names[m], LIMIT, &net, &error) != COSREL_OK) fail_msg("%s", error.text);
+    cosrel_net net = rewritten(&graph, 3);
     assert_int_equal(cosrel_reference_create(&net, &reference, &error), COSREL_OK);
     uint64_t elements = cosrel_shape_elements(&net.values[net.inputs[0]].tensor.shape);
     float *x = malloc(elements * sizeof *x);
@@ -610,7 +669,6 @@ static void the_zoo_computes_something(void **state) {
     }
     if (2 * others < count) fail_msg("%s: most outputs are alike", names[m]);
     free(x);
-    free(bytes);
     cosrel_reference_destroy(&reference);
     cosrel_net_destroy(&net);
     cosrel_graph_clear(&graph);
@@ -636,6 +694,7 @@ int main(void) {
       cmocka_unit_test(half_floats_are_widened),
       cmocka_unit_test(equal_seeds_give_equal_bytes),
       cmocka_unit_test(every_operator_is_written),
+      cmocka_unit_test(written_operators_mean_the_same),
       cmocka_unit_test(the_zoo_keeps_its_units),
       cmocka_unit_test(the_zoo_computes_something),
   };
