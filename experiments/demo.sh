@@ -1,5 +1,5 @@
 #!/bin/sh
-# The demo: trains a policy on the bundled phone profiles and the training mixes, compares it with every other policy on mixes
+# The demo: trains a policy on the Snapdragon 865 profile and the training mixes, compares it with every other policy on mixes
 # that it has not seen, and writes what it made into a folder.
 #
 #   experiments/demo.sh FOLDER     DEMO_DECISIONS and DEMO_SEEDS change how long it takes

@@ -25,7 +25,7 @@ static void print_half(const cosrel_interval *interval, int decimals) {
   print_column(text, (int)strlen(text) - 1); /* ± is two bytes */
 }
 
-/* "0.951 [0.943, 0.960]", `width` columns wide. */
+/* "0.951 [0.943, 0.960]", `width` columns wide; a format may show the value alone. */
 static void print_whole(const cosrel_interval *interval, const char *format, int width) {
   char text[120] = "-";
   if (isfinite(interval->value)) snprintf(text, sizeof text, format, interval->value, interval->low, interval->high);
@@ -119,8 +119,9 @@ static void print_rival(const cosrel_comparison *q, const cosrel_summary *s, con
   else
     printf("%12.3f, least %.3f", r->ratio_mean, r->ratio_least);
   print_whole(&r->improvement, "%.2f [%.2f, %.2f]", 20);
-  printf("%7.2f%7.2f%6u%5u%5u\n", r->antt_ratio.value, r->energy_ratio.value, r->score.won, r->score.tied,
-         r->score.lost);
+  print_whole(&r->antt_ratio, "%.2f", 7);
+  print_whole(&r->energy_ratio, "%.2f", 7);
+  printf("%6u%5u%5u\n", r->score.won, r->score.tied, r->score.lost);
 }
 
 static void print_rivals(const cosrel_comparison *q, const cosrel_summary *s) {

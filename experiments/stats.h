@@ -30,7 +30,7 @@ typedef enum cosrel_statistic_kind {
   COSREL_STATISTIC_MEAN,       /* mean over the strata of the stratum's mean of a */
   COSREL_STATISTIC_DIFFERENCE, /* that of a minus that of b */
   COSREL_STATISTIC_RATIO,      /* that of a over that of b; 1 when both are 0 */
-  COSREL_STATISTIC_IMPROVEMENT /* mean over the strata of P(a > b) + P(a = b) / 2 for any two of the stratum's runs */
+  COSREL_STATISTIC_IMPROVEMENT /* mean over the strata of P(a > b) + P(a = b) / 2 for runs of the same seed */
 } cosrel_statistic_kind;
 
 typedef struct cosrel_statistic {

@@ -23,7 +23,7 @@ typedef struct cosrel_rival {
   double mean;                 /* headline, over the cases */
   cosrel_interval difference;  /* of the headline */
   cosrel_interval lost_ratio;  /* of 1 - U */
-  cosrel_interval improvement; /* probability that a run of the subject has the better headline */
+  cosrel_interval improvement; /* probability that a run of the subject has the better headline of a pair */
   cosrel_interval antt_ratio, energy_ratio;
   double ratio_mean, ratio_least; /* of the headline's case means, over the cases */
   cosrel_score score;

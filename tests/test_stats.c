@@ -122,9 +122,11 @@ static void test_paired_sign_by_hand(void **state) {
 static void test_improvement_by_hand(void **state) {
   (void)state;
   const double a[] = {1, 3}, b[] = {2, 3}, low[] = {0, 0.5}, zeros[] = {0, 0};
-  assert_near(one(COSREL_STATISTIC_IMPROVEMENT, a, b, 2, 1).value, 1.5 / 4, 1e-15); /* 3 > 2, and 3 = 3 by half */
+  assert_near(one(COSREL_STATISTIC_IMPROVEMENT, a, b, 2, 1).value, 0.25, 1e-15); /* 1 < 2, and 3 = 3 by half */
   assert_near(one(COSREL_STATISTIC_IMPROVEMENT, a, a, 2, 1).value, 0.5, 1e-15);
   assert_near(one(COSREL_STATISTIC_IMPROVEMENT, a, low, 2, 1).value, 1, 1e-15);
+  cosrel_interval half = one(COSREL_STATISTIC_IMPROVEMENT, a, b, 2, 1);
+  assert_true(half.low <= half.value && half.value <= half.high);
   assert_near(one(COSREL_STATISTIC_RATIO, zeros, zeros, 2, 1).value, 1, 0);
   assert_true(isinf(one(COSREL_STATISTIC_RATIO, a, zeros, 2, 1).value));
 }
