@@ -51,12 +51,16 @@ float *cosrel_xnn_own(cosrel_xnn_planner *planner, uint64_t elements) {
   return owned[p->n_owned++] = memory;
 }
 
-static cosrel_xnn_ref add_scratch(cosrel_xnn_planner *planner, const cosrel_shape *shape) {
-  int64_t bytes = (int64_t)(cosrel_shape_elements(shape) * sizeof(float));
+cosrel_xnn_ref cosrel_xnn_scratch(cosrel_xnn_planner *planner, uint64_t elements) {
+  int64_t bytes = (int64_t)(elements * sizeof(float));
   cosrel_xnn_ref ref = {.base = COSREL_XNN_SCRATCH, .offset = planner->scratch};
   planner->scratch += (bytes + COSREL_PADDING + COSREL_ALIGNMENT - 1) / COSREL_ALIGNMENT * COSREL_ALIGNMENT;
   if (planner->scratch > planner->scratch_max) planner->scratch_max = planner->scratch;
   return ref;
+}
+
+static cosrel_xnn_ref add_scratch(cosrel_xnn_planner *planner, const cosrel_shape *shape) {
+  return cosrel_xnn_scratch(planner, cosrel_shape_elements(shape));
 }
 
 /* ---- Places ---- */
@@ -152,6 +156,37 @@ const cosrel_tensor *cosrel_xnn_in(const cosrel_xnn_planner *planner, const cosr
 
 int32_t cosrel_xnn_out(const cosrel_xnn_planner *planner, const cosrel_net_node *node) {
   return cosrel_net_node_outputs(planner->net, node)[0];
+}
+
+/* ---- Matrix products ---- */
+
+static void compute_gemm(const cosrel_xnn_step *step, const cosrel_xnn_bases *bases) {
+  cosrel_blas_conv_run(&step->gemm, cosrel_xnn_read(bases, &step->in[0]), cosrel_xnn_write(bases, &step->out),
+                       cosrel_xnn_write(bases, &step->in[1]), bases->pool);
+}
+
+cosrel_status cosrel_xnn_add_blas_conv(cosrel_xnn_planner *planner, cosrel_blas_conv gemm, int32_t in, int32_t out) {
+  if (!cosrel_blas_conv_pays(&gemm)) return COSREL_UNSUPPORTED;
+  size_t depth = (size_t)gemm.window.kernel[0] * gemm.window.kernel[1] * gemm.channels;
+  float *weights = cosrel_xnn_own(planner, gemm.out_channels * depth);
+  float *bias = gemm.bias != NULL ? cosrel_xnn_own(planner, gemm.out_channels) : NULL;
+  if (planner->status != COSREL_OK) return planner->status;
+  memcpy(weights, gemm.weights, gemm.out_channels * depth * sizeof *weights);
+  if (bias != NULL) memcpy(bias, gemm.bias, gemm.out_channels * sizeof *bias);
+  gemm.weights = weights;
+  gemm.bias = bias;
+  size_t patches = cosrel_blas_conv_plan(&gemm, (uint32_t)pthreadpool_get_threads_count(planner->pool));
+  bool image = shape_of(planner, out)->rank == 4;
+  cosrel_xnn_ref from = cosrel_xnn_dense(planner, in, image), to = cosrel_xnn_result(planner, out, image);
+  cosrel_xnn_ref room = cosrel_xnn_scratch(planner, patches);
+  cosrel_xnn_step *step = cosrel_xnn_add_step(planner);
+  if (step == NULL) return COSREL_NOMEM;
+  step->compute = compute_gemm;
+  step->in[0] = from;
+  step->in[1] = room;
+  step->out = to;
+  step->gemm = gemm;
+  return COSREL_OK;
 }
 
 /* ---- Followers that a step does along the way ---- */
@@ -322,7 +357,7 @@ cosrel_status cosrel_xnn_plan(const cosrel_network *network, pthreadpool_t pool,
   const cosrel_net *net = &network->net;
   cosrel_status status = COSREL_OK;
   struct cosrel_prepared *p = calloc(1, sizeof *p);
-  cosrel_xnn_planner planner = {.prepared = p, .network = network, .net = net};
+  cosrel_xnn_planner planner = {.prepared = p, .network = network, .net = net, .pool = pool};
   planner.values = calloc(net->n_values + 1, sizeof *planner.values);
   planner.taken = calloc(net->n_nodes + 1, sizeof *planner.taken);
   if (p == NULL || planner.values == NULL || planner.taken == NULL) goto no_memory;
@@ -340,6 +375,7 @@ cosrel_status cosrel_xnn_plan(const cosrel_network *network, pthreadpool_t pool,
   if (p->scratch_memory == NULL) goto no_memory;
   char *memory = p->scratch_memory;
   p->bases.scratch = memory + (COSREL_ALIGNMENT - (uintptr_t)memory % COSREL_ALIGNMENT) % COSREL_ALIGNMENT;
+  p->bases.pool = pool;
   status = set_up(p, pool, error);
   goto done;
 

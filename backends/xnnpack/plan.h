@@ -10,6 +10,7 @@
 
 #include "backends/network.h"
 #include "backends/view.h"
+#include "backends/xnnpack/blas_conv.h"
 
 typedef enum cosrel_xnn_base { COSREL_XNN_ARENA, COSREL_XNN_SCRATCH, COSREL_XNN_CONSTANT } cosrel_xnn_base;
 
@@ -22,6 +23,7 @@ typedef struct cosrel_xnn_ref {
 
 typedef struct cosrel_xnn_bases {
   char *arena, *scratch;
+  pthreadpool_t pool;
 } cosrel_xnn_bases;
 
 static inline const float *cosrel_xnn_read(const cosrel_xnn_bases *bases, const cosrel_xnn_ref *ref) {
@@ -57,6 +59,7 @@ struct cosrel_xnn_step {
       size_t rank, dims[COSREL_RANK_MAX], before[COSREL_RANK_MAX], after[COSREL_RANK_MAX];
     } pad;
     cosrel_move move;
+    cosrel_blas_conv gemm; /* in[1]: its patches */
     struct {
       cosrel_shape batch;                                         /* leading axes of the output */
       int64_t a_batch[COSREL_RANK_MAX], b_batch[COSREL_RANK_MAX]; /* strides along them */
@@ -97,6 +100,7 @@ typedef struct cosrel_xnn_planner {
   struct cosrel_prepared *prepared;
   const cosrel_network *network;
   const cosrel_net *net;
+  pthreadpool_t pool;
   const cosrel_network_unit *unit;
   uint32_t next;                /* position in the unit behind the node that is planned now */
   struct xnn_value *values;     /* [n_values] */
@@ -135,6 +139,10 @@ cosrel_xnn_step *cosrel_xnn_add_step(cosrel_xnn_planner *planner);
 /* Floats that live as long as the plan; NULL out of memory. */
 float *cosrel_xnn_own(cosrel_xnn_planner *planner, uint64_t elements);
 
+/* Scratch for this unit. */
+cosrel_xnn_ref cosrel_xnn_scratch(cosrel_xnn_planner *planner, uint64_t elements);
+/* A convolution, or a dense layer, by BLAS; weights and bias are copied. COSREL_UNSUPPORTED where that does not pay. */
+cosrel_status cosrel_xnn_add_blas_conv(cosrel_xnn_planner *planner, cosrel_blas_conv gemm, int32_t in, int32_t out);
 void cosrel_xnn_add_move(cosrel_xnn_planner *planner, const cosrel_shape *shape, cosrel_xnn_ref from,
                          const cosrel_view *from_view, cosrel_xnn_ref to, const cosrel_view *to_view);
 

@@ -83,9 +83,20 @@ cosrel_status cosrel_xnn_conv(cosrel_xnn_planner *planner, const cosrel_net_node
   cosrel_layout_to_arena(&weights->shape, weights->data, packed);
   float low, high;
   int32_t out = cosrel_xnn_take_clamp(planner, cosrel_xnn_out(planner, node), &low, &high);
-  xnn_operator_t op = create_conv(&window, groups, &x->shape, out_shape(planner, node), packed,
-                                  bias != NULL ? bias->data : NULL, low, high);
+  cosrel_status status = COSREL_UNSUPPORTED;
+  const cosrel_shape *to = out_shape(planner, node);
+  const float *shift = bias != NULL ? bias->data : NULL;
+  if (groups == 1) {
+    const uint32_t *in_dims = x->shape.dims, *out_dims = to->dims;
+    status = cosrel_xnn_add_blas_conv(planner,
+                                      (cosrel_blas_conv){in_dims[0], in_dims[2], in_dims[3], in_dims[1], out_dims[2],
+                                                         out_dims[3], out_dims[1], window, packed, shift, low, high, 0},
+                                      input_of(planner, node), out);
+  }
+  xnn_operator_t op = NULL;
+  if (status == COSREL_UNSUPPORTED) op = create_conv(&window, groups, &x->shape, to, packed, shift, low, high);
   free(packed);
+  if (status != COSREL_UNSUPPORTED) return status;
   if (op == NULL) return COSREL_UNSUPPORTED;
   return result_of(add_image(planner, node, out, op, setup_conv));
 }

@@ -222,17 +222,37 @@ cosrel_status cosrel_xnn_softmax(cosrel_xnn_planner *planner, const cosrel_net_n
 
 /* ---- Dense layers and matrix products ---- */
 
+/* [rows][columns] to [columns][rows]; NULL only for want of memory. */
+static float *transpose(const float *data, uint32_t rows, uint32_t columns) {
+  float *copy = malloc((size_t)rows * columns * sizeof *copy);
+  cosrel_shape shape = {.rank = 2, .dims = {rows, columns}};
+  cosrel_view from = cosrel_view_dense(&shape, false), to = {.strides = {1, rows}};
+  cosrel_move move = cosrel_move_plan(&shape, &from, &to);
+  if (copy != NULL) cosrel_move_run(&move, data, copy);
+  return copy;
+}
+
 /* rows x k, weights k x n (n x k with `transposed`); packed by XNNPACK, not kept. Takes clamps over. */
 static cosrel_status add_dense(cosrel_xnn_planner *planner, int32_t in, int32_t out, uint32_t k, uint32_t n,
                                const float *weights, bool transposed, const float *bias) {
   float low, high;
   out = cosrel_xnn_take_clamp(planner, out, &low, &high);
+  uint32_t rows = (uint32_t)(elements_of(planner, in) / k);
+  cosrel_blas_conv gemm = {rows, 1, 1, k, 1, 1, n, {{1, 1}, {1, 1}, {1, 1}, {0}, false}, weights, bias, low, high, 0};
+  float *turned = NULL;
+  if (cosrel_blas_conv_pays(&gemm)) {
+    if (!transposed) gemm.weights = turned = transpose(weights, k, n);
+    cosrel_status status = gemm.weights == NULL ? COSREL_NOMEM : cosrel_xnn_add_blas_conv(planner, gemm, in, out);
+    if (status == COSREL_NOMEM) planner->status = status;
+    free(turned);
+    return status;
+  }
   cosrel_xnn_step plan = {.setup = setup_rows, .rows = {.setup = xnn_setup_fully_connected_nc_f32}};
   uint32_t flags = FLAGS | (transposed ? 0 : XNN_FLAG_TRANSPOSE_WEIGHTS);
   if (xnn_create_fully_connected_nc_f32(k, n, k, n, weights, bias, low, high, flags, &plan.op) != xnn_status_success) {
     return COSREL_UNSUPPORTED;
   }
-  plan.rows.rows = elements_of(planner, in) / k;
+  plan.rows.rows = rows;
   plan.in[0] = cosrel_xnn_dense(planner, in, false);
   plan.out = cosrel_xnn_result(planner, out, false);
   return add(planner, &plan);
