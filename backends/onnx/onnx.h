@@ -24,8 +24,8 @@ cosrel_status cosrel_onnx_read_tensor(const char *path, uint64_t limit_bytes, co
                                       cosrel_error *error);
 
 /* A graph of the zoo as an ONNX model with weights drawn from `seed` (see encode.c): opset 13, or 17 where there is a
- * layer norm. Nodes bear the graph's names, so the units do, too. Equal seeds give equal bytes. *bytes is malloc'ed, the
- * caller frees it. COSREL_UNSUPPORTED for COSREL_OP_OTHER. */
+ * layer norm. Nodes bear the graph's names, so the units do, too. Equal seeds give equal bytes. *bytes is malloc'ed,
+ * the caller frees it. COSREL_UNSUPPORTED for COSREL_OP_OTHER. */
 cosrel_status cosrel_onnx_encode(const cosrel_graph *graph, uint64_t seed, uint8_t **bytes, size_t *n,
                                  cosrel_error *error);
 
