@@ -53,6 +53,12 @@ static void refresh_ready(const cosrel_case *c, cosrel_request *request) {
   request->n_ready = 0;
   if (request->n_started == sc->n_units) return;
   uint32_t n = sc->n_units, last = sc->cut[request->front];
+  if (last == request->front && request->n_started == last) { /* everything above waits for the front unit */
+    request->ready[0] = request->front;
+    request->ready_limit[0] = (uint16_t)n;
+    request->n_ready = 1;
+    return;
+  }
   while (last + 1 < n && bit(done, last)) last = sc->cut[last + 1]; /* an output that nobody reads may lag behind */
   for (uint32_t u = request->front; u <= last && u < n && request->n_ready < COSREL_READY_MAX; u++) {
     if (bit(started, u) || !inputs_ready(sc, done, u, u)) continue;
@@ -393,8 +399,8 @@ bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t pro
   uint32_t slot = (uint32_t)run->slot;
   cosrel_request *request = cosrel_state_request(c, state, slot);
   cosrel_time elapsed = state->now - run->started;
-  cosrel_time launch = run->work > 0 ? (cosrel_time)((double)elapsed * (run->launch / run->work)) : 0;
-  cosrel_time transfer = run->work > 0 ? (cosrel_time)((double)elapsed * (run->transfer / run->work)) : 0;
+  double stretch = run->work > 0 ? (double)elapsed / run->work : 0; /* ns per ns of work */
+  cosrel_time launch = (cosrel_time)(run->launch * stretch), transfer = (cosrel_time)(run->transfer * stretch);
   state->busy[processor] += elapsed;
   state->launching[processor] += launch;
   state->transferring[processor] += transfer;
