@@ -335,21 +335,27 @@ static void plan_unit(cosrel_xnn_planner *planner, const cosrel_network_unit *un
   if (!there) cosrel_xnn_add_move(planner, shape_of(planner, unit->output), v->ref, &v->view, place, &dense);
 }
 
-/* Tells every operator its sizes once, so that it takes the memory that it needs now and not in the first segment. It
- * keeps the addresses of pixels, to be shifted by how far the arena is from this one, and knows its own padding by
- * address: so this arena must be memory that nothing else lies in, though nobody reads it. */
+/* Tells every operator its sizes once, so that it takes the memory that it needs now and not in the first segment. The
+ * arena must be a whole one although nothing is read: XNNPACK knows its padding by the address of a buffer of zeros,
+ * and would take pixels at made-up addresses for padding wherever these fall on that buffer. */
 static cosrel_status set_up(struct cosrel_prepared *p, pthreadpool_t pool, cosrel_error *error) {
-  cosrel_xnn_bases bases = {.arena = malloc((size_t)p->network->arena_bytes), .scratch = p->bases.scratch};
-  enum xnn_status status = bases.arena != NULL ? xnn_status_success : xnn_status_out_of_memory;
-  for (uint32_t i = 0; i < p->n_steps && status == xnn_status_success; i++) {
-    if (p->steps[i].setup != NULL) status = p->steps[i].setup(&p->steps[i], &bases, pool);
-  }
-  free(bases.arena);
-  if (status == xnn_status_success) return COSREL_OK;
-  if (status == xnn_status_out_of_memory) {
+  cosrel_status status = COSREL_OK;
+  void *arena = NULL;
+  if (posix_memalign(&arena, COSREL_ALIGNMENT, (size_t)p->network->arena_bytes) != 0)
     return cosrel_fail(error, COSREL_NOMEM, "%s: out of memory", p->network->net.name);
+  cosrel_xnn_bases bases = {.arena = arena, .scratch = p->bases.scratch};
+  for (uint32_t i = 0; i < p->n_steps && status == COSREL_OK; i++) {
+    cosrel_xnn_step *step = &p->steps[i];
+    if (step->setup == NULL) continue;
+    enum xnn_status result = step->setup(step, &bases, pool);
+    if (result == xnn_status_out_of_memory) {
+      status = cosrel_fail(error, COSREL_NOMEM, "%s: out of memory", p->network->net.name);
+    } else if (result != xnn_status_success) {
+      status = cosrel_fail(error, COSREL_INTERNAL, "%s: XNNPACK refused step %u", p->network->net.name, (unsigned)i);
+    }
   }
-  return cosrel_fail(error, COSREL_INTERNAL, "%s: XNNPACK refuses a step", p->network->net.name);
+  free(arena);
+  return status;
 }
 
 cosrel_status cosrel_xnn_plan(const cosrel_network *network, pthreadpool_t pool, struct cosrel_prepared **out,
