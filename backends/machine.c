@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "backends/affinity.h"
+
 static cosrel_status open_processor(cosrel_machine *machine, uint32_t p, cosrel_error *error) {
   const cosrel_backend_spec *spec = &machine->specs[p];
   for (uint32_t q = 0; q < p; q++)
@@ -52,4 +54,10 @@ void cosrel_machine_close(cosrel_machine *machine) {
     backend->ops->close(backend);
   }
   memset(machine, 0, sizeof *machine);
+}
+
+void cosrel_machine_bind(const cosrel_machine *machine, uint32_t p) {
+  const cosrel_backend_spec *spec = &machine->specs[p];
+  cosrel_affinity cores = cosrel_affinity_of(spec->cores, spec->n_cores);
+  if (spec->n_cores > 0) cosrel_affinity_set(&cores); /* a wish: whether it may is checked when p is opened */
 }

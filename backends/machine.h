@@ -25,6 +25,9 @@ cosrel_status cosrel_machine_open(const cosrel_backend_spec *specs, uint32_t n_p
 /* A cleared machine is fine. */
 void cosrel_machine_close(cosrel_machine *machine);
 
+/* Binds the calling thread to the cores that p's spec names, if any: whoever computes on p calls it first. */
+void cosrel_machine_bind(const cosrel_machine *machine, uint32_t p);
+
 /* Does the processor have memory of its own, so that tensors must be copied in and out? */
 static inline bool cosrel_machine_is_apart(const cosrel_machine *machine, uint32_t p) {
   return machine->backends[p]->ops->buffer_create != NULL;

@@ -209,6 +209,7 @@ static cosrel_status run_segment(worker *w, const job *job, cosrel_time *kernel,
 static void *worker_main(void *self) {
   worker *w = self;
   cosrel_runtime *runtime = w->runtime;
+  cosrel_machine_bind(runtime->machine, w->processor);
   pthread_mutex_lock(&runtime->lock);
   for (;;) {
     while (w->stage != GIVEN && !w->quit) pthread_cond_wait(&w->given, &runtime->lock);

@@ -1,0 +1,120 @@
+/* cosrel devices: the processors that this machine could use, and what it tells about itself. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backends/backend.h"
+#include "backends/telemetry.h"
+#include "experiments/commands.h"
+#include "experiments/options.h"
+#include "experiments/result_json.h"
+
+typedef struct device {
+  const cosrel_backend_ops *ops;
+  bool opens, apart;
+  cosrel_error error; /* why it does not open */
+} device;
+
+/* Opens each backend of the table on all cores, and closes it. */
+static uint32_t find_devices(device *out, uint32_t max) {
+  uint32_t n = 0;
+  for (const cosrel_backend_ops *const *ops = cosrel_backend_table(); *ops != NULL && n < max; ops++, n++) {
+    cosrel_backend_spec spec = {.processor = "cpu"};
+    cosrel_backend *backend;
+    out[n] = (device){.ops = *ops, .apart = (*ops)->buffer_create != NULL};
+    snprintf(spec.backend, sizeof spec.backend, "%s", (*ops)->name);
+    out[n].opens = (*ops)->open(&spec, &backend, &out[n].error) == COSREL_OK;
+    if (out[n].opens) (*ops)->close(backend);
+  }
+  return n;
+}
+
+static uint32_t count_cores(void) {
+  long n = sysconf(_SC_NPROCESSORS_ONLN);
+  return n > 0 ? (uint32_t)n : 1;
+}
+
+static double memory_mib(void) {
+  long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+  return pages > 0 && size > 0 ? (double)pages * (double)size / 1048576 : 0;
+}
+
+static json_t *sensors_json(const cosrel_sensor *sensors, uint32_t n, const char *unit) {
+  json_t *list = json_array();
+  for (uint32_t i = 0; i < n; i++)
+    json_array_append_new(list, json_pack("{s:s, s:o}", "name", sensors[i].name, unit, json_real(sensors[i].value)));
+  return list;
+}
+
+static json_t *devices_json(const device *devices, uint32_t n, const cosrel_sensors *sensors) {
+  json_t *list = json_array();
+  for (uint32_t i = 0; i < n; i++) {
+    const device *d = &devices[i];
+    json_t *precisions = json_array();
+    json_array_append_new(precisions, json_string(cosrel_precision_name(COSREL_FP32)));
+    json_t *entry = json_pack("{s:s, s:b, s:b, s:o}", "backend", d->ops->name, "available", d->opens,
+                              "memory_of_its_own", d->apart, "precisions", precisions);
+    if (!d->opens) json_object_set_new(entry, "reason", json_string(d->error.text));
+    json_array_append_new(list, entry);
+  }
+  return json_pack("{s:I, s:o, s:o, s:{s:o, s:o, s:o}}", "cores", (json_int_t)count_cores(), "memory_mib",
+                   json_real(memory_mib()), "processors", list, "telemetry", "temperatures",
+                   sensors_json(sensors->zones, sensors->n_zones, "temperature_c"), "energies",
+                   sensors_json(sensors->energies, sensors->n_energies, "energy_mj"), "frequencies",
+                   sensors_json(sensors->clocks, sensors->n_clocks, "frequency_mhz"));
+}
+
+static void print_sensors(const char *what, const cosrel_sensor *sensors, uint32_t n, const char *unit) {
+  printf("%-12s", what);
+  if (n == 0) printf(" not readable here");
+  for (uint32_t i = 0; i < n; i++) printf("%s %s %.1f %s", i > 0 ? "," : "", sensors[i].name, sensors[i].value, unit);
+  printf("\n");
+}
+
+static void print_devices(const device *devices, uint32_t n, const cosrel_sensors *sensors) {
+  printf("%" PRIu32 " cores, %.0f MiB of memory\n\n%-12s %-10s %-10s %s\n", count_cores(), memory_mib(), "backend",
+         "precisions", "memory", "example of a processor");
+  for (uint32_t i = 0; i < n; i++) {
+    const device *d = &devices[i];
+    printf("%-12s %-10s %-10s ", d->ops->name, "fp32", d->apart ? "its own" : "the host's");
+    if (d->opens)
+      printf("--processor cpu=%s\n", d->ops->name);
+    else
+      printf("not here: %s\n", d->error.text);
+  }
+  printf("\n");
+  print_sensors("temperature", sensors->zones, sensors->n_zones, "C");
+  print_sensors("energy", sensors->energies, sensors->n_energies, "mJ");
+  print_sensors("frequency", sensors->clocks, sensors->n_clocks, "MHz");
+}
+
+int cosrel_cmd_devices(int argc, char **argv) {
+  const char *root = "/sys";
+  bool json = false;
+  const cosrel_usage usage = {"devices",
+                              "[--json]",
+                              "Shows what can be a processor on this machine: each backend that opens, and the\n"
+                              "telemetry that the system offers.",
+                              "cosrel devices --json",
+                              0,
+                              0};
+  const cosrel_option options[] = {
+      {"json", COSREL_OPTION_FLAG, &json, NULL, "one JSON document on stdout", 0, 0, false},
+      {"sys", COSREL_OPTION_TEXT, &root, "DIR", "where the system shows its sensors (/sys)", 0, 0, false},
+      {NULL, COSREL_OPTION_FLAG, NULL, NULL, NULL, 0, 0, false},
+  };
+  cosrel_parse parse = cosrel_options_parse(&usage, options, argc, argv, NULL);
+  if (parse != COSREL_PARSE_OK) return cosrel_parse_exit(parse);
+  device devices[16];
+  cosrel_sensors sensors;
+  cosrel_error error = {""};
+  uint32_t n = find_devices(devices, sizeof devices / sizeof *devices);
+  cosrel_telemetry_read(root, &sensors);
+  if (json) {
+    cosrel_status status = cosrel_json_print(devices_json(devices, n, &sensors), &error);
+    return status == COSREL_OK ? 0 : cosrel_report(status, &error);
+  }
+  print_devices(devices, n, &sensors);
+  return 0;
+}

@@ -1,0 +1,353 @@
+/* cosrel run: executes a workload's models on this machine's processors under one policy. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/profiling.h"
+#include "backends/runtime/outputs.h"
+#include "experiments/cell.h"
+#include "experiments/commands.h"
+#include "experiments/options.h"
+#include "experiments/progress.h"
+#include "experiments/recorders.h"
+#include "experiments/report.h"
+#include "experiments/result_json.h"
+#include "sched/bound.h"
+#include "sched/check.h"
+#include "traces/profile_file.h"
+#include "traces/workload_file.h"
+
+typedef struct request {
+  const char *workload, *policy, *profile, *arrivals, *trace, *perfetto, *outputs;
+  cosrel_strings processors;
+  uint64_t plan_budget, seed;
+  double duration_s, load;
+  bool verify, json, timing;
+} request;
+
+/* Everything that a run needs, opened step by step and closed as a whole. */
+typedef struct session {
+  const request *q;
+  cosrel_workload workload;
+  cosrel_contender contender;
+  cosrel_sources sources;
+  cosrel_machine machine;
+  cosrel_profile profile;
+  cosrel_case c;
+  cosrel_bound bound;
+  cosrel_outputs *outputs;
+  cosrel_runtime *runtime;
+} session;
+
+static void close_session(session *s) {
+  cosrel_runtime_destroy(s->runtime);
+  cosrel_outputs_destroy(s->outputs);
+  if (s->c.tables != NULL) cosrel_case_destroy(&s->c);
+  cosrel_machine_close(&s->machine);
+  cosrel_sources_clear(&s->sources);
+  cosrel_profile_clear(&s->profile);
+  cosrel_contender_close(&s->contender);
+  cosrel_workload_clear(&s->workload);
+}
+
+/* ---- The workload ---- */
+
+/* Only fp32 is executed so far, so nothing else may be chosen. */
+static cosrel_status keep_fp32(cosrel_workload *workload, const char *path, cosrel_error *error) {
+  for (uint32_t s = 0; s < workload->n_streams; s++) {
+    cosrel_stream *stream = &workload->streams[s];
+    stream->precisions &= 1u << COSREL_FP32;
+    if (stream->precisions == 0)
+      return cosrel_fail(error, COSREL_UNSUPPORTED, "%s: streams[%" PRIu32 "].precisions: expected fp32 among them",
+                         path, s);
+  }
+  return COSREL_OK;
+}
+
+/* ---- The processors ---- */
+
+static cosrel_status parse_specs(const cosrel_strings *texts, cosrel_backend_spec *out, cosrel_error *error) {
+  if (texts->n > COSREL_PROCESSORS_MAX)
+    return cosrel_fail(error, COSREL_LIMIT, "--processor: expected at most %d", COSREL_PROCESSORS_MAX);
+  for (uint32_t i = 0; i < texts->n; i++) COSREL_TRY(cosrel_backend_spec_parse(texts->items[i], &out[i], error));
+  return COSREL_OK;
+}
+
+/* One spec per processor of the profile, in its order: from --processor, else from the profile itself. */
+static cosrel_status match_specs(const session *s, const cosrel_backend_spec *given, cosrel_backend_spec *out,
+                                 cosrel_error *error) {
+  const cosrel_profile *profile = &s->profile;
+  for (uint32_t i = 0; i < s->q->processors.n; i++)
+    if (cosrel_profile_find_processor(profile, given[i].processor) < 0)
+      return cosrel_fail(error, COSREL_INVALID, "--processor %s: %.200s has no processor of that name",
+                         given[i].processor, s->q->profile);
+  for (uint32_t p = 0; p < profile->n_processors; p++) {
+    const cosrel_processor *processor = &profile->processors[p];
+    const cosrel_backend_spec *found = NULL;
+    for (uint32_t i = 0; i < s->q->processors.n; i++)
+      if (strcmp(given[i].processor, processor->name) == 0) found = &given[i];
+    if (found != NULL) {
+      out[p] = *found;
+      continue;
+    }
+    if (processor->backend[0] == '\0')
+      return cosrel_fail(error, COSREL_INVALID,
+                         "%.200s: processors[%" PRIu32 "]: no backend is said; expected --processor %s=BACKEND",
+                         s->q->profile, p, processor->name);
+    cosrel_error inner = {""};
+    cosrel_status status = cosrel_backend_spec_parse(processor->backend, &out[p], &inner);
+    if (status == COSREL_OK && strcmp(out[p].processor, processor->name) != 0)
+      status = cosrel_fail(&inner, COSREL_FORMAT, "expected the name %s", processor->name);
+    if (status != COSREL_OK)
+      return cosrel_fail(error, status, "%.200s: processors[%" PRIu32 "].backend: %.200s", s->q->profile, p,
+                         inner.text);
+  }
+  return COSREL_OK;
+}
+
+static cosrel_status open_machine(session *s, cosrel_error *error) {
+  cosrel_backend_spec given[COSREL_PROCESSORS_MAX], specs[COSREL_PROCESSORS_MAX];
+  uint32_t n = s->q->processors.n;
+  COSREL_TRY(parse_specs(&s->q->processors, given, error));
+  if (s->q->profile != NULL) {
+    COSREL_TRY(match_specs(s, given, specs, error));
+    n = s->profile.n_processors;
+  } else if (n > 0) {
+    memcpy(specs, given, n * sizeof *specs);
+  } else { /* the best backend on all cores */
+    specs[0] = (cosrel_backend_spec){.processor = "cpu"};
+    snprintf(specs[0].backend, sizeof specs[0].backend, "%s", cosrel_backend_table()[0]->name);
+    n = 1;
+  }
+  return cosrel_machine_open(specs, n, (const cosrel_network *const *)s->sources.networks, s->sources.n_networks,
+                             &s->machine, error);
+}
+
+/* ---- The profile ---- */
+
+static cosrel_status check_profile(const session *s, cosrel_error *error) {
+  for (uint32_t i = 0; i < s->workload.n_streams; i++) {
+    int m = cosrel_profile_find_model(&s->profile, s->workload.streams[i].model);
+    if (m < 0) continue; /* cosrel_case_create says so */
+    const cosrel_network *network = s->sources.networks[s->sources.streams[i].network];
+    COSREL_TRY(cosrel_network_match(network, &s->profile.models[m].model, s->q->profile, error));
+  }
+  return COSREL_OK;
+}
+
+/* Without a profile: a few rounds, about a second, per model and processor. */
+static cosrel_status measure_profile(session *s, cosrel_error *error) {
+  const cosrel_measure_config config = {.rounds = 9, .time = COSREL_S, .stop = cosrel_interrupted};
+  cosrel_profiled_model models[COSREL_STREAMS_MAX];
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < s->workload.n_streams; i++) {
+    const cosrel_source *source = &s->sources.streams[i];
+    const char *name = s->workload.streams[i].model;
+    uint32_t m = 0;
+    while (m < n && strcmp(models[m].name, name) != 0) m++;
+    if (m == n) models[n++] = (cosrel_profiled_model){name, source->network, (const float *const *)source->inputs};
+  }
+  fprintf(stderr, "measuring %" PRIu32 " models on %" PRIu32 " processors (--profile spares that)\n", n,
+          s->machine.n_processors);
+  return cosrel_profile_measure(&s->machine, models, n, &config, "measured-here", &s->profile, error);
+}
+
+/* ---- The run ---- */
+
+/* Memory that could be had without swapping; 0 where the system does not say. */
+static uint64_t available_bytes(void) {
+  FILE *f = fopen("/proc/meminfo", "re");
+  char line[128];
+  uint64_t kib = 0;
+  while (f != NULL && kib == 0 && fgets(line, sizeof line, f) != NULL)
+    if (strncmp(line, "MemAvailable:", 13) == 0) kib = strtoull(line + 13, NULL, 10);
+  if (f != NULL) fclose(f);
+  return kib * 1024;
+}
+
+static cosrel_status open_runtime(session *s, cosrel_error *error) {
+  cosrel_stream_io io[COSREL_STREAMS_MAX] = {0};
+  for (uint32_t i = 0; i < s->workload.n_streams; i++) {
+    io[i].network = s->sources.streams[i].network;
+    io[i].inputs = (const float *const *)s->sources.streams[i].inputs;
+  }
+  if (s->q->verify || s->q->outputs != NULL) {
+    if (s->q->verify) fprintf(stderr, "computing what every output must be\n");
+    COSREL_TRY(cosrel_outputs_create(&s->workload, &s->sources, s->q->verify, &s->outputs, error));
+    cosrel_outputs_listen(s->outputs, io);
+  }
+  const cosrel_runtime_config config = {
+      .machine = &s->machine, .io = io, .memory_bytes = available_bytes(), .stop = cosrel_interrupted};
+  return cosrel_runtime_create(&config, &s->c, &s->runtime, error);
+}
+
+static cosrel_status open_session(session *s, const request *q, cosrel_error *error) {
+  int arrivals = COSREL_ARRIVALS_OWN;
+  s->q = q;
+  if (q->arrivals != NULL) COSREL_TRY(cosrel_arrivals_parse(q->arrivals, &arrivals, error));
+  COSREL_TRY(cosrel_contender_open(q->policy, &s->contender, error));
+  COSREL_TRY(cosrel_workload_read(q->workload, &s->workload, error));
+  COSREL_TRY(keep_fp32(&s->workload, q->workload, error));
+  if (q->profile != NULL) COSREL_TRY(cosrel_profile_read(q->profile, &s->profile, error));
+  COSREL_TRY(cosrel_sources_open(&s->workload, q->workload, q->seed, &s->sources, error));
+  if (q->profile != NULL) COSREL_TRY(check_profile(s, error));
+  COSREL_TRY(open_machine(s, error));
+  if (q->profile == NULL) COSREL_TRY(measure_profile(s, error));
+  COSREL_TRY(cosrel_case_prepare(&s->profile, &s->workload, NULL, arrivals, 0, &s->c, error));
+  COSREL_TRY(cosrel_bound_solve(&s->c, &s->bound, error));
+  cosrel_bound_apply(&s->bound, &s->c);
+  if (q->load > 0) cosrel_case_set_load(&s->c, q->load);
+  return open_runtime(s, error);
+}
+
+/* Shows on stderr how far the run has come. */
+typedef struct watcher {
+  cosrel_sink sink;
+  cosrel_progress progress;
+} watcher;
+
+static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_outcome *outcome) {
+  (void)c, (void)outcome;
+  watcher *w = self;
+  cosrel_time done = state->now < state->horizon ? state->now : state->horizon;
+  cosrel_progress_update(&w->progress, (uint64_t)cosrel_time_ms(done), NULL);
+}
+
+static cosrel_status run(session *s, cosrel_cell *cell, cosrel_error *error) {
+  const request *q = s->q;
+  cosrel_recorders recorders;
+  COSREL_TRY(cosrel_recorders_begin(q->perfetto, q->trace, &s->c, s->contender.name, q->seed, q->duration_s, &recorders,
+                                    error));
+  watcher w = {.sink = {.self = &w, .outcome = on_outcome, .next = cosrel_recorders_sinks(&recorders)},
+               .progress = cosrel_progress_begin("ms of arrivals", (uint64_t)(1e3 * q->duration_s))};
+  const cosrel_cell_config config = {.seed = q->seed,
+                                     .duration_s = q->duration_s,
+                                     .plan_budget = (uint32_t)q->plan_budget,
+                                     .timing = q->timing,
+                                     .sinks = &w.sink,
+                                     .driver = cosrel_runtime_driver(s->runtime)};
+  cosrel_runtime_start(s->runtime);
+  cosrel_status status = cosrel_cell_run(&s->c, &s->contender, &config, cell, error);
+  if (status == COSREL_OK) return cosrel_recorders_end(&recorders, error);
+  cosrel_recorders_abort(&recorders);
+  cosrel_error why;
+  cosrel_runtime_last_error(s->runtime, &why);
+  if (why.text[0] != '\0' && error != NULL) *error = why;
+  return status;
+}
+
+/* ---- The report ---- */
+
+static json_t *overhead_json(const session *s, const cosrel_cell *cell) {
+  cosrel_runtime_stats stats;
+  cosrel_runtime_get_stats(s->runtime, &stats);
+  json_t *list = json_array();
+  for (uint32_t p = 0; p < s->c.n_processors; p++) {
+    double busy = (double)stats.busy_ns[p], none = busy > 0 ? 1 / busy : 0;
+    double kernel = (double)stats.kernel_ns[p] * none, transfer = (double)stats.transfer_ns[p] * none;
+    json_array_append_new(
+        list, json_pack("{s:s, s:I, s:f, s:f, s:f, s:f}", "processor", s->profile.processors[p].name, "segments",
+                        (json_int_t)stats.n_segments[p], "busy_ms", busy * 1e-6, "kernel_share", kernel,
+                        "transfer_share", transfer, "overhead_share", busy > 0 ? 1 - kernel - transfer : 0));
+  }
+  json_t *overhead = json_pack("{s:o, s:I, s:I}", "processors", list, "copies", (json_int_t)stats.n_copies,
+                               "copied_bytes", (json_int_t)stats.copied_bytes);
+  if (overhead != NULL && cell->timed)
+    json_object_set_new(overhead, "decision_ns",
+                        json_pack("{s:f, s:f}", "p50", cell->decide_p50_ns, "p99", cell->decide_p99_ns));
+  return overhead;
+}
+
+static cosrel_status print_json(const session *s, const cosrel_cell *cell, cosrel_error *error) {
+  json_t *root = cosrel_cell_json(cell);
+  int bad = root == NULL || json_object_set_new(root, "overhead", overhead_json(s, cell));
+  if (!bad && s->q->verify)
+    bad = json_object_set_new(root, "verified",
+                              json_pack("{s:I}", "requests", (json_int_t)cosrel_outputs_compared(s->outputs)));
+  if (bad) json_decref(root);
+  return cosrel_json_print(bad ? NULL : root, error);
+}
+
+static void print_overhead(const session *s) {
+  cosrel_runtime_stats stats;
+  cosrel_runtime_get_stats(s->runtime, &stats);
+  printf("\n%-16s %-32s %9s %9s %9s %9s %9s\n", "processor", "backend", "segments", "busy ms", "kernels %", "moves %",
+         "rest %");
+  for (uint32_t p = 0; p < s->c.n_processors; p++) {
+    char spec[COSREL_BACKEND_MAX];
+    double busy = (double)stats.busy_ns[p], percent = busy > 0 ? 100 / busy : 0;
+    double kernel = (double)stats.kernel_ns[p] * percent, transfer = (double)stats.transfer_ns[p] * percent;
+    cosrel_backend_spec_format(&s->machine.specs[p], spec, sizeof spec);
+    printf("%-16s %-32.32s %9" PRIu64 " %9.1f %9.2f %9.2f %9.2f\n", s->profile.processors[p].name,
+           strchr(spec, '=') + 1, stats.n_segments[p], busy * 1e-6, kernel, transfer,
+           busy > 0 ? 100 - kernel - transfer : 0);
+  }
+}
+
+static cosrel_status report(const session *s, const cosrel_cell *cell, cosrel_error *error) {
+  if (s->q->outputs != NULL) COSREL_TRY(cosrel_outputs_write(s->outputs, s->q->outputs, error));
+  if (s->q->json) return print_json(s, cell, error);
+  cosrel_cell_print(cell);
+  print_overhead(s);
+  if (s->q->verify)
+    printf("\noutputs of %" PRIu64
+           " requests compared with the reference executor: all within %g of the largest value\n",
+           cosrel_outputs_compared(s->outputs), COSREL_VERIFY_TOLERANCE);
+  return COSREL_OK;
+}
+
+int cosrel_cmd_run(int argc, char **argv) {
+  request q = {.duration_s = 10, .seed = 1, .plan_budget = COSREL_PLAN_DEFAULT};
+  const cosrel_usage usage = {
+      "run",
+      "--workload W --policy NAME|FILE [options]",
+      "Executes the models of a workload on this machine's processors under one policy. Without --profile every\n"
+      "unit is measured first. A stream's network is its `file`, or the zoo's network of its model's name.",
+      "cosrel run --workload experiments/workloads/test/drone.json --policy eft --duration 5 \\\n"
+      "    --processor cpu0=xnnpack:cores=0 --processor cpu1=xnnpack:cores=1 --verify",
+      0,
+      0};
+  const cosrel_option options[] = {
+      {"workload", COSREL_OPTION_TEXT, &q.workload, "W", "workload", 0, 0, true},
+      {"policy", COSREL_OPTION_TEXT, &q.policy, "NAME|FILE", "a built-in policy, cosrel or a policy file", 0, 0, true},
+      {"profile", COSREL_OPTION_TEXT, &q.profile, "P", "what things cost here (measured at the start)", 0, 0, false},
+      {"processor", COSREL_OPTION_FILES, &q.processors, "SPEC...",
+       "processors, NAME=BACKEND[:cores=0-3+6][:threads=N][:device=TEXT] (the profile's, or cpu on all cores)", 0, 0,
+       false},
+      {"plan-budget", COSREL_OPTION_COUNT, &q.plan_budget, "N",
+       "simulated decisions per decision, 0: do not plan (rollout: 300, a trained policy: 0)", 0, 1e6, false},
+      {"duration", COSREL_OPTION_NUMBER, &q.duration_s, "S", "seconds of arrivals (10)", 0.001, 86400, false},
+      {"seed", COSREL_OPTION_COUNT, &q.seed, "N", "keys arrivals and inputs (1)", 0, 9e15, false},
+      {"load", COSREL_OPTION_NUMBER, &q.load, "L",
+       "arrival rates as a share of the largest possible ones (the workload's)", 0.001, 100, false},
+      {"arrivals", COSREL_OPTION_TEXT, &q.arrivals, "KIND", "closed, periodic, poisson, bursty (the workload's)", 0, 0,
+       false},
+      {"trace", COSREL_OPTION_TEXT, &q.trace, "F", "writes the run's trace", 0, 0, false},
+      {"perfetto", COSREL_OPTION_TEXT, &q.perfetto, "F", "writes a timeline for ui.perfetto.dev", 0, 0, false},
+      {"verify", COSREL_OPTION_FLAG, &q.verify, NULL, "compares every output with the reference executor's", 0, 0,
+       false},
+      {"outputs", COSREL_OPTION_TEXT, &q.outputs, "DIR", "writes each stream's last output as DIR/STREAM.npy", 0, 0,
+       false},
+      {"json", COSREL_OPTION_FLAG, &q.json, NULL, "one JSON document on stdout", 0, 0, false},
+      {"timing", COSREL_OPTION_FLAG, &q.timing, NULL, "measures how long decisions take", 0, 0, false},
+      {NULL, COSREL_OPTION_FLAG, NULL, NULL, NULL, 0, 0, false},
+  };
+  cosrel_parse parse = cosrel_options_parse(&usage, options, argc, argv, NULL);
+  if (parse != COSREL_PARSE_OK) return cosrel_parse_exit(parse);
+
+  cosrel_error error = {""};
+  cosrel_cell cell;
+  session *s = calloc(1, sizeof *s);
+  if (s == NULL) return cosrel_report(COSREL_NOMEM, NULL);
+  cosrel_interrupt_catch();
+  cosrel_status status = open_session(s, &q, &error);
+  if (status == COSREL_OK) status = run(s, &cell, &error);
+  if (status == COSREL_OK) status = report(s, &cell, &error);
+  if (status == COSREL_OK && cosrel_interrupted())
+    status = cosrel_fail(&error, COSREL_INTERRUPTED, "run: interrupted after %.3f s; all of the above was done",
+                         cell.result.duration_s);
+  close_session(s);
+  free(s);
+  return status == COSREL_OK ? 0 : cosrel_report(status, &error);
+}
