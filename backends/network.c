@@ -292,7 +292,7 @@ void cosrel_network_put_inputs(const cosrel_network *network, const float *const
   for (uint32_t i = 0; i < network->net.n_inputs; i++) {
     int32_t value = network->net.inputs[i];
     cosrel_layout_to_arena(&network->net.values[value].tensor.shape, inputs[i],
-                           (float *)((char *)arena + network->offsets[value]));
+                           (float *)(void *)((char *)arena + network->offsets[value]));
   }
 }
 
@@ -302,8 +302,8 @@ static bool take_from_arena(const cosrel_network *network, const void *arena, in
   tensor->data = malloc(cosrel_tensor_bytes(tensor));
   if (tensor->data == NULL) return false;
   if (is_placed(network, value)) {
-    cosrel_layout_from_arena(&tensor->shape, (const float *)((const char *)arena + network->offsets[value]),
-                             tensor->data);
+    cosrel_layout_from_arena(
+        &tensor->shape, (const float *)(const void *)((const char *)arena + network->offsets[value]), tensor->data);
   }
   return true;
 }
@@ -327,7 +327,8 @@ cosrel_status cosrel_network_get_output(const cosrel_network *network, const voi
   int32_t wanted = net->outputs[i];
   const cosrel_tensor *tensor = &net->values[wanted].tensor;
   if (is_placed(network, wanted)) {
-    cosrel_layout_from_arena(&tensor->shape, (const float *)((const char *)arena + network->offsets[wanted]), out);
+    cosrel_layout_from_arena(&tensor->shape,
+                             (const float *)(const void *)((const char *)arena + network->offsets[wanted]), out);
     return COSREL_OK;
   }
   if (tensor->data != NULL) {

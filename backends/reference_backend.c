@@ -86,13 +86,13 @@ static void run_unit(cosrel_prepared *prepared, const cosrel_network_unit *unit,
     for (uint32_t k = 0; k < node->n_inputs; k++) {
       int32_t value = cosrel_net_node_inputs(net, node)[k];
       if (value < 0 || network->offsets[value] < 0) continue;
-      cosrel_layout_from_arena(&tensors[value].shape, (const float *)(arena + network->offsets[value]),
+      cosrel_layout_from_arena(&tensors[value].shape, (const float *)(const void *)(arena + network->offsets[value]),
                                tensors[value].data);
     }
     cosrel_reference_node(net, index, tensors);
   }
   const cosrel_tensor *out = &tensors[unit->output];
-  cosrel_layout_to_arena(&out->shape, out->data, (float *)(arena + network->offsets[unit->output]));
+  cosrel_layout_to_arena(&out->shape, out->data, (float *)(void *)(arena + network->offsets[unit->output]));
 }
 
 static cosrel_status submit(cosrel_backend *base, cosrel_prepared *prepared, void *arena, cosrel_buffer *buffer,

@@ -129,7 +129,7 @@ static int32_t draw_follower(aid_net *a, int32_t x) {
 static int32_t draw_conv(aid_net *a) {
   cosrel_shape shape = draw_image(a);
   uint32_t c = shape.dims[1], groups = 1, m = aid_draw(a, 1, 16);
-  if (aid_draw(a, 0, 2) == 0) groups = c; /* depthwise */
+  if (aid_draw(a, 0, 2) == 0) groups = c > 1 ? c : 1; /* depthwise */
   if (c % 2 == 0 && aid_draw(a, 0, 2) == 0) groups = 2;
   if (groups > 1) m = groups * aid_draw(a, 1, 2);
   int32_t x = aid_input(a, shape);

@@ -48,7 +48,8 @@ float *cosrel_xnn_own(cosrel_xnn_planner *planner, uint64_t elements) {
     planner->status = COSREL_NOMEM;
     return NULL;
   }
-  return owned[p->n_owned++] = memory;
+  owned[p->n_owned++] = memory;
+  return memory;
 }
 
 cosrel_xnn_ref cosrel_xnn_scratch(cosrel_xnn_planner *planner, uint64_t elements) {

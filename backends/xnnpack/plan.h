@@ -28,10 +28,10 @@ typedef struct cosrel_xnn_bases {
 
 static inline const float *cosrel_xnn_read(const cosrel_xnn_bases *bases, const cosrel_xnn_ref *ref) {
   if (ref->base == COSREL_XNN_CONSTANT) return ref->constant;
-  return (const float *)((ref->base == COSREL_XNN_ARENA ? bases->arena : bases->scratch) + ref->offset);
+  return (const float *)(const void *)((ref->base == COSREL_XNN_ARENA ? bases->arena : bases->scratch) + ref->offset);
 }
 static inline float *cosrel_xnn_write(const cosrel_xnn_bases *bases, const cosrel_xnn_ref *ref) {
-  return (float *)((ref->base == COSREL_XNN_ARENA ? bases->arena : bases->scratch) + ref->offset);
+  return (float *)(void *)((ref->base == COSREL_XNN_ARENA ? bases->arena : bases->scratch) + ref->offset);
 }
 
 typedef struct cosrel_xnn_step cosrel_xnn_step;
