@@ -132,6 +132,7 @@ static inline void contract_blind(const cosrel_case *c, cosrel_state *state, uin
     state->streams[s].phase_end = state->now;
   }
   if (state->next_stream != COSREL_NONE) state->next_stream = 0;
+  if (state->next_finish != COSREL_TIME_NEVER) state->next_finish = state->now + (cosrel_time)(key % 1000000);
   state->seed = key;
 }
 
