@@ -22,7 +22,7 @@
 #include "traces/profile_file.h"
 #include "traces/workload_file.h"
 
-static const uint32_t held_out_most = 32; /* random mixes of each profile for validation only, at most */
+static const uint32_t held_out_most = 12; /* random mixes of each profile for validation only, at most */
 
 typedef struct inputs {
   uint32_t n_profiles, n_workloads, n_mixes, n_scenes, n_train, first_validated;
@@ -335,15 +335,15 @@ int cosrel_cmd_train(int argc, char **argv) {
       {"envs", COSREL_OPTION_COUNT, &n_envs, "N", "environments, a quarter of them closed loops (64)", 2, 4096, false},
       {"steps", COSREL_OPTION_COUNT, &n_steps, "N", "decisions of each environment in an iteration (128)", 2, 65536,
        false},
-      {"epochs", COSREL_OPTION_COUNT, &epochs, "N", "passes over an iteration's decisions (4)", 1, 100, false},
+      {"epochs", COSREL_OPTION_COUNT, &epochs, "N", "passes over an iteration's decisions (3)", 1, 100, false},
       {"minibatch", COSREL_OPTION_COUNT, &minibatch, "N", "decisions of an Adam step (1024)", 8, COSREL_MINIBATCH_MAX,
        false},
-      {"rate", COSREL_OPTION_NUMBER, &o.rate, "X", "learning rate at the start, decaying to 0 (0.0006)", 1e-9, 1,
+      {"rate", COSREL_OPTION_NUMBER, &o.rate, "X", "learning rate at the start, decaying to 0 (0.0015)", 1e-9, 1,
        false},
       {"entropy", COSREL_OPTION_NUMBER, &entropy, "X", "weight of the entropy bonus, decaying to 0 (0.001)", 0, 1,
        false},
       {"rare", COSREL_OPTION_NUMBER, &o.curriculum.rare, "X",
-       "reward: 0 counts every request alike (U), 1 every stream (ANTT) (0.2)", 0, 1, false},
+       "reward: 0 counts every request alike (U), 1 every stream (ANTT) (0.4)", 0, 1, false},
       {"quiet", COSREL_OPTION_FLAG, &r.quiet, NULL, "no progress", 0, 0, false},
       {0},
   };

@@ -161,6 +161,7 @@ cosrel_status cosrel_env_next_episode(cosrel_env *env) {
   m->objective = (cosrel_objective){.latency = 1,
                                     .throughput = 0.5 * cosrel_rng_uniform(cosrel_rng_key(key, DRAW_THROUGHPUT)),
                                     .energy = energy < 0.5 ? 0.06 * energy : 0.6 * (energy - 0.45)};
+  env->n_choices = 0;
   m->reward = 0;
   m->promised = 0;
   m->interval = 0;
@@ -199,6 +200,7 @@ cosrel_status cosrel_env_create(const cosrel_scene *scenes, uint32_t n_scenes, c
 void cosrel_env_destroy(cosrel_env *env) {
   cosrel_engine_destroy(&env->engine);
   free(env->work_block);
+  free(env->choices);
   memset(env, 0, sizeof *env);
 }
 
@@ -237,12 +239,29 @@ cosrel_status cosrel_env_advance(cosrel_env *env, cosrel_observation *o, double 
   return COSREL_OK;
 }
 
-cosrel_status cosrel_env_restore(cosrel_env *env, const cosrel_env_memory *memory, const void *state, size_t size) {
-  if (memory->scene >= env->n_scenes || memory->arrivals >= COSREL_ARRIVALS_COUNT) return COSREL_FORMAT;
-  env->memory = *memory;
-  cosrel_status status = enter_scene(env);
-  if (status != COSREL_OK) return status;
-  if (size != env->c.state_size) return COSREL_FORMAT;
-  memcpy(env->engine.state, state, size);
-  return COSREL_OK;
+cosrel_status cosrel_env_decide(cosrel_env *env, const cosrel_candidate *choice) {
+  if (env->n_choices == env->room) {
+    uint32_t room = env->room == 0 ? 1024 : 2 * env->room;
+    cosrel_candidate *more = realloc(env->choices, room * sizeof *more);
+    if (more == NULL) return COSREL_NOMEM;
+    env->choices = more;
+    env->room = room;
+  }
+  env->choices[env->n_choices++] = *choice;
+  return cosrel_engine_decide(&env->engine, choice);
+}
+
+cosrel_status cosrel_env_restore(cosrel_env *env, uint64_t episode, const cosrel_candidate *choices, uint32_t n_choices,
+                                 cosrel_observation *o) {
+  double reward, dt_ns;
+  bool cut;
+  env->memory.episode = episode - 1;
+  cosrel_status status = cosrel_env_next_episode(env);
+  for (uint32_t i = 0; status == COSREL_OK; i++) {
+    status = cosrel_env_advance(env, o, &reward, &dt_ns, &cut);
+    if (status != COSREL_OK || i == n_choices) break;
+    status = cut ? COSREL_FORMAT : cosrel_env_decide(env, &choices[i]);
+    if (status == COSREL_INVALID) status = COSREL_FORMAT;
+  }
+  return status;
 }

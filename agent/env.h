@@ -42,7 +42,7 @@ typedef struct cosrel_curriculum {
   double tau_open_s, tau_closed_s;
 } cosrel_curriculum;
 
-/* The part of an environment that a checkpoint keeps, with the engine's state block. Plain data. */
+/* What an episode is, and the present interval of it. */
 typedef struct cosrel_env_memory {
   uint64_t episode;
   uint32_t scene, arrivals;
@@ -65,6 +65,8 @@ typedef struct cosrel_env {
   cosrel_engine engine;
   cosrel_sink sink;
   cosrel_env_memory memory;
+  cosrel_candidate *choices; /* of the present episode so far, owned; what a checkpoint keeps */
+  uint32_t n_choices, room;
   double tau_ns, expected;           /* discount; requests (open) or streams (closed) that a return is divided by */
   double weight[COSREL_STREAMS_MAX]; /* of a stream's requests in open loop */
   double *work[COSREL_STREAMS_MAX];  /* [n_units + 1] prefix sums of the cheapest mean cost of each unit */
@@ -83,7 +85,12 @@ void cosrel_env_destroy(cosrel_env *env);
 cosrel_status cosrel_env_advance(cosrel_env *env, cosrel_observation *o, double *reward, double *dt_ns, bool *cut);
 cosrel_status cosrel_env_next_episode(cosrel_env *env);
 
-/* Puts memory and the engine's state block back as a checkpoint had them. */
-cosrel_status cosrel_env_restore(cosrel_env *env, const cosrel_env_memory *memory, const void *state, size_t size);
+/* Applies a choice, to be called between two advances; COSREL_INVALID when it is not legal. */
+cosrel_status cosrel_env_decide(cosrel_env *env, const cosrel_candidate *choice);
+
+/* Plays an episode again up to where a checkpoint was written: since every draw is keyed, its number and the choices
+ * made in it say all. COSREL_FORMAT when these choices cannot have been made in it. `o` is scratch. */
+cosrel_status cosrel_env_restore(cosrel_env *env, uint64_t episode, const cosrel_candidate *choices, uint32_t n_choices,
+                                 cosrel_observation *o);
 
 #endif

@@ -76,7 +76,7 @@ cosrel_status cosrel_rollout_fill(cosrel_rollout *rollout, cosrel_env *env, cons
     used += o->n_rows;
 
     cosrel_candidate candidate = cosrel_observation_candidate(o, step->row, step->length);
-    status = cosrel_engine_decide(&env->engine, &candidate);
+    status = cosrel_env_decide(env, &candidate);
     if (status != COSREL_OK) break;
     bool last = t + 1 == rollout->n_steps;
     o->rows = last ? rollout->spare_rows : &rollout->rows[(size_t)used * COSREL_ROW_SIZE];

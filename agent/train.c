@@ -52,17 +52,17 @@ cosrel_train_options cosrel_train_defaults(void) {
       .n_envs = 64,
       .n_steps = 128,
       .n_closed = 16,
-      .epochs = 4,
+      .epochs = 3,
       .minibatch = 1024,
-      .rate = 6e-4,
+      .rate = 1.5e-3,
       .lambda = 0.97,
       .max_norm = 0.5,
       .weights = {.clip = 0.2f, .entropy = 0.001f, .value = 0.5f},
       .validate_every = 40,
-      .validate_s = 4,
+      .validate_s = 3,
       .curriculum = {.poisson_share = 0.35,
                      .periodic_share = 0.4,
-                     .rare = 0.2,
+                     .rare = 0.4,
                      .load_low = 0.4,
                      .load_high = 1.2,
                      .episode_s = 4,
@@ -461,10 +461,11 @@ cosrel_status cosrel_trainer_save(const cosrel_trainer *t, const char *path, con
     tensors[n++] = floats("best_normaliser", &t->best.normaliser, sizeof t->normaliser / sizeof(float));
     tensors[n++] = raw("progress", &t->progress, sizeof t->progress);
     for (uint32_t e = 0; e < n_envs; e++) {
-      snprintf(names[e][0], sizeof names[e][0], "env%u.memory", e);
-      snprintf(names[e][1], sizeof names[e][1], "env%u.state", e);
-      tensors[n++] = raw(names[e][0], &t->envs[e].memory, sizeof t->envs[e].memory);
-      tensors[n++] = raw(names[e][1], t->envs[e].engine.state, t->envs[e].c.state_size);
+      snprintf(names[e][0], sizeof names[e][0], "env%u.episode", e);
+      snprintf(names[e][1], sizeof names[e][1], "env%u.choices", e);
+      const cosrel_env *env = &t->envs[e];
+      tensors[n++] = raw(names[e][0], &env->memory.episode, sizeof env->memory.episode);
+      tensors[n++] = raw(names[e][1], env->choices, env->n_choices * sizeof *env->choices);
     }
     const cosrel_metadata metadata[] = {{"format", "cosrel-checkpoint"}, {"version", "1"}, {"key", key}};
     status = cosrel_safetensors_write(path, tensors, n, metadata, 3, error);
@@ -474,20 +475,39 @@ cosrel_status cosrel_trainer_save(const cosrel_trainer *t, const char *path, con
   return status;
 }
 
-static cosrel_status restore_env(cosrel_env *env, uint32_t e, const cosrel_safetensors *file, cosrel_error *error) {
+static cosrel_status restore_env(cosrel_trainer *t, uint32_t e, const cosrel_safetensors *file, cosrel_error *error) {
   char name[32];
-  cosrel_env_memory memory;
-  const void *state;
+  uint64_t episode;
+  const void *bytes;
   size_t size;
-  snprintf(name, sizeof name, "env%u.memory", e);
-  cosrel_status status = cosrel_safetensors_get(file, name, "U8", 1, sizeof memory, &memory, error);
+  snprintf(name, sizeof name, "env%u.episode", e);
+  cosrel_status status = cosrel_safetensors_get(file, name, "U8", 1, sizeof episode, &episode, error);
   if (status != COSREL_OK) return status;
-  snprintf(name, sizeof name, "env%u.state", e);
-  status = cosrel_safetensors_bytes(file, name, &state, &size, error);
+  snprintf(name, sizeof name, "env%u.choices", e);
+  status = cosrel_safetensors_bytes(file, name, &bytes, &size, error);
   if (status != COSREL_OK) return status;
-  status = cosrel_env_restore(env, &memory, state, size);
+  uint32_t n = (uint32_t)(size / sizeof(cosrel_candidate)); /* a file is smaller than 4 GB */
+  cosrel_candidate *choices = malloc(size + 1);             /* the file's bytes may lie unaligned */
+  if (choices == NULL) return cosrel_fail(error, COSREL_NOMEM, "%s: no memory for %s", file->where, name);
+  memcpy(choices, bytes, size);
+  cosrel_observation *o = &t->rollouts[e].observation;
+  o->rows = t->rollouts[e].spare_rows;
+  status = size % sizeof *choices == 0 ? cosrel_env_restore(&t->envs[e], episode, choices, n, o) : COSREL_FORMAT;
+  free(choices);
   if (status != COSREL_OK) cosrel_fail(error, status, "%s: %s: does not fit this training", file->where, name);
   return status;
+}
+
+/* What no training writes: moments that are squares are not negative, and progress has bounds. */
+static bool plausible(const cosrel_trainer *t) {
+  for (int loop = 0; loop < LOOPS; loop++) {
+    const float *v = (const float *)&t->learners[loop].v;
+    for (size_t i = 0; i < COSREL_NET_SIZE; i++)
+      if (!(v[i] >= 0)) return false;
+    if (t->progress.adam_steps[loop] >= UINT64_C(1) << 53) return false;
+  }
+  return t->progress.iteration <= cosrel_trainer_iterations(t) && isfinite(t->progress.best_open) &&
+         isfinite(t->progress.best_closed);
 }
 
 cosrel_status cosrel_trainer_restore(cosrel_trainer *t, const char *path, const char *key, cosrel_error *error) {
@@ -516,7 +536,9 @@ cosrel_status cosrel_trainer_restore(cosrel_trainer *t, const char *path, const 
   GET("progress", "U8", sizeof t->progress, &t->progress);
 #undef GET
   for (uint32_t e = 0; e < t->options.n_envs && status == COSREL_OK; e++)
-    status = restore_env(&t->envs[e], e, &file, error);
+    status = restore_env(t, e, &file, error);
+  if (status == COSREL_OK && !plausible(t))
+    status = cosrel_fail(error, COSREL_FORMAT, "%s: progress or moments that no training has", path);
   cosrel_safetensors_close(&file);
   return status;
 }
