@@ -11,6 +11,7 @@ enum { TRIED = 6 }; /* choices that planning looks at */
 /* What one unit of logit counts for in planning, in requests of utility 1: the network knows what lies beyond the
  * horizon. 0.02, 0.05 and 0.15 are worse. */
 static const double prior = 0.3;
+enum { budget_default = 75 };
 static const double guard_ntt = 20, guard_sum = 10;
 
 typedef struct learned {
@@ -164,7 +165,8 @@ cosrel_status cosrel_agent_policy(const cosrel_agent *agent, const cosrel_case *
   cosrel_status status = cosrel_policy_create("eft", c, &config, &l->fall_back, error);
   if (status == COSREL_OK && (!l->observation.rows || !l->observation.choices || !l->logits))
     status = cosrel_fail(error, COSREL_NOMEM, "no memory for a policy");
-  if (plan_budget == COSREL_PLAN_DEFAULT) plan_budget = 0; /* on the bundled profile planning does not pay */
+  if (plan_budget == COSREL_PLAN_DEFAULT) plan_budget = budget_default;
+  if (cosrel_case_is_closed(c)) plan_budget = 0; /* there planning is worse than the network alone */
   l->plan_budget = plan_budget;
   if (status == COSREL_OK && plan_budget > 0 && cosrel_lookahead_create(c, &l->look) != COSREL_OK)
     status = cosrel_fail(error, COSREL_NOMEM, "no memory for planning");

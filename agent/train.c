@@ -535,8 +535,7 @@ cosrel_status cosrel_trainer_restore(cosrel_trainer *t, const char *path, const 
   GET("best_normaliser", "F32", n, &t->best.normaliser);
   GET("progress", "U8", sizeof t->progress, &t->progress);
 #undef GET
-  for (uint32_t e = 0; e < t->options.n_envs && status == COSREL_OK; e++)
-    status = restore_env(t, e, &file, error);
+  for (uint32_t e = 0; e < t->options.n_envs && status == COSREL_OK; e++) status = restore_env(t, e, &file, error);
   if (status == COSREL_OK && !plausible(t))
     status = cosrel_fail(error, COSREL_FORMAT, "%s: progress or moments that no training has", path);
   cosrel_safetensors_close(&file);

@@ -11,6 +11,7 @@
 
 #include "agent/adam.h"
 #include "agent/agent.h"
+#include "agent/devices.h"
 #include "agent/mixes.h"
 #include "agent/safetensors.h"
 #include "agent/train.h"
@@ -393,6 +394,32 @@ static void test_mixes_are_workloads(void **unused) {
   world_end(&w);
 }
 
+/* Random devices are sound profiles, the same for the same key, and some have a processor more. */
+static void test_devices_are_profiles(void **unused) {
+  (void)unused;
+  world w;
+  world_begin(&w);
+  uint32_t twins = 0;
+  for (uint64_t key = 0; key < 20; key++) {
+    cosrel_profile a, b;
+    cosrel_error error = {""};
+    ok(cosrel_device_draw(&w.f[0].profile, key, &a, &error), &error);
+    ok(cosrel_device_draw(&w.f[0].profile, key, &b, &error), &error);
+    ok(cosrel_profile_check(&a, "device", &error), &error);
+    assert_int_equal(a.n_processors, b.n_processors);
+    twins += a.n_processors > w.f[0].profile.n_processors;
+    for (uint32_t p = 0; p < a.n_processors; p++)
+      assert_true(cosrel_profile_cost(&a, 0, 3, p, COSREL_FP32)->mean_ns ==
+                  cosrel_profile_cost(&b, 0, 3, p, COSREL_FP32)->mean_ns);
+    assert_true(cosrel_profile_cost(&a, 0, 3, 0, COSREL_FP32)->mean_ns !=
+                cosrel_profile_cost(&w.f[0].profile, 0, 3, 0, COSREL_FP32)->mean_ns);
+    cosrel_device_clear_costs(&a);
+    cosrel_device_clear_costs(&b);
+  }
+  assert_in_range(twins, 4, 16);
+  world_end(&w);
+}
+
 /* ---- the policy at work ---------------------------------------------------------------------------------------------
  */
 
@@ -499,6 +526,61 @@ static cosrel_status parse_header(const char *header, size_t n_data, cosrel_erro
   return status;
 }
 
+/* A checkpoint with other bytes in it is refused, or is a training like any other; it never crashes the trainer. */
+static void test_forged_checkpoints(void **unused) {
+  (void)unused;
+  world w;
+  world_begin(&w);
+  cosrel_train_options o = small_options(1, 9);
+  cosrel_trainer *trainer = new_trainer(&w, &o);
+  cosrel_train_report report;
+  cosrel_error error = {""};
+  cosrel_safetensors file;
+  char path[] = "/tmp/cosrel-test-XXXXXX", *bytes;
+  size_t size;
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  close(fd);
+  iterate(trainer, 3, &report);
+  ok(cosrel_trainer_save(trainer, path, "key", &error), &error);
+  ok(cosrel_file_read(path, 1 << 24, &bytes, &size, &error), &error);
+  static const struct {
+    const char *tensor;
+    uint8_t fill;
+    bool refused;
+  } forged[] = {{"progress", 0xff, true},  {"env0.choices", 0xff, true}, {"env1.choices", 1, true},
+                {"env2.choices", 0, true}, {"env5.choices", 2, true},    {"env0.episode", 0xff, true},
+                {"open.net", 0x7f, false}, {"open.v", 0xbf, true},       {"closed.m", 0x41, false},
+                {"closed.net", 0xff, true}};
+  for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
+    char *copy = malloc(size);
+    const void *tensor;
+    size_t n;
+    memcpy(copy, bytes, size);
+    ok(cosrel_safetensors_parse(copy, size, "c", &file, &error), &error);
+    if (strncmp(forged[i].tensor, "env", 3) == 0 || strcmp(forged[i].tensor, "progress") == 0) {
+      ok(cosrel_safetensors_bytes(&file, forged[i].tensor, &tensor, &n, &error), &error);
+      memset(copy + ((const char *)tensor - file.bytes), forged[i].fill, n);
+    } else { /* floats: where they lie is in the header */
+      json_t *offsets = json_object_get(json_object_get(file.header, forged[i].tensor), "data_offsets");
+      size_t begin = (size_t)json_integer_value(json_array_get(offsets, 0));
+      size_t end = (size_t)json_integer_value(json_array_get(offsets, 1));
+      memset(copy + file.data + begin, forged[i].fill, end - begin);
+    }
+    cosrel_safetensors_close(&file);
+    FILE *out = fopen(path, "wb");
+    assert_true(out != NULL && fwrite(copy, 1, size, out) == size && fclose(out) == 0);
+    cosrel_status status = cosrel_trainer_restore(trainer, path, "key", &error);
+    if (forged[i].refused && status != COSREL_FORMAT) fail_msg("%s: %s", forged[i].tensor, cosrel_status_text(status));
+    if (status == COSREL_OK) cosrel_trainer_iterate(trainer, &report, &error);
+    free(copy);
+  }
+  free(bytes);
+  remove(path);
+  cosrel_trainer_destroy(trainer);
+  world_end(&w);
+}
+
 static void test_hostile_safetensors(void **unused) {
   (void)unused;
   static const struct {
@@ -588,9 +670,11 @@ int main(void) {
       cmocka_unit_test(test_threads_and_kills_change_nothing),
       cmocka_unit_test(test_learning_finds_what_pays),
       cmocka_unit_test(test_mixes_are_workloads),
+      cmocka_unit_test(test_devices_are_profiles),
       cmocka_unit_test(test_a_broken_network_falls_back),
       cmocka_unit_test(test_the_guard_prevents_starvation),
       cmocka_unit_test(test_agent_file_round_trip),
+      cmocka_unit_test(test_forged_checkpoints),
       cmocka_unit_test(test_hostile_safetensors),
       cmocka_unit_test(test_damaged_agent_files),
   };

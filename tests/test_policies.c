@@ -9,6 +9,7 @@
 
 #include "sched/bound.h"
 #include "sched/metrics.h"
+#include "sched/policies/base.h"
 #include "sched/policies/heft.h"
 #include "sched/policies/simulate.h"
 #include "tests/contract.h"
@@ -314,6 +315,35 @@ static void test_simulate(void **unused) {
   }
 }
 
+/* A stale head gives way only where the stream says so, and to a newer request only. */
+static void test_give_way(void **unused) {
+  (void)unused;
+  fixture f;
+  fixture_begin(&f, 1);
+  fixture_chain(&f, "m", 1, (double[]){10});
+  fixture_stream(&f, "m", COSREL_ARRIVALS_POISSON, 50)->queue_limit = 3;
+  fixture_stream(&f, "m", COSREL_ARRIVALS_POISSON, 50)->drop = COSREL_DROP_NEWEST;
+  fixture_compile(&f);
+  cosrel_state *state = fixture_alloc(1, f.c.state_size);
+  cosrel_state_init(&f.c, state, 1, COSREL_S);
+  while (state->streams[0].n_live < 2 || state->streams[1].n_live < 2)
+    assert_true(cosrel_simulate_event(&f.c, state, COSREL_TIME_NEVER, NULL));
+  assert_true(cosrel_may_give_way(&f.c, state, 0));
+  assert_false(cosrel_may_give_way(&f.c, state, 1));
+  cosrel_candidate choice;
+  uint32_t given = 0;
+  while ((choice = cosrel_base_decide(NULL, &f.c, state)).action == COSREL_DROP_REQUEST) {
+    assert_true(cosrel_candidate_legal(&f.c, state, &choice));
+    assert_true((double)(state->now - cosrel_state_request(&f.c, state, choice.slot)->arrival) >=
+                f.c.streams[0].isolated_ns);
+    cosrel_simulate_choice(&f.c, state, &choice);
+    given++;
+  }
+  assert_true(given > 0 && state->streams[0].dropped >= given && state->streams[0].n_live > 0);
+  free(state);
+  fixture_end(&f);
+}
+
 /* With no budget the planner is its base; with one it does at least as well on what it plans for. */
 static void test_rollout(void **unused) {
   (void)unused;
@@ -422,8 +452,8 @@ int main(void) {
       cmocka_unit_test(test_bound_holds),    cmocka_unit_test(test_all_falls_back), cmocka_unit_test(test_waiting),
       cmocka_unit_test(test_fcfs_order),     cmocka_unit_test(test_best_static),    cmocka_unit_test(test_heft_paper),
       cmocka_unit_test(test_heft_insertion), cmocka_unit_test(test_heft_branches),  cmocka_unit_test(test_simulate),
-      cmocka_unit_test(test_rollout),        cmocka_unit_test(test_anneal),         cmocka_unit_test(test_lp_price),
-      cmocka_unit_test(test_static_order),   cmocka_unit_test(test_names),
+      cmocka_unit_test(test_give_way),       cmocka_unit_test(test_rollout),        cmocka_unit_test(test_anneal),
+      cmocka_unit_test(test_lp_price),       cmocka_unit_test(test_static_order),   cmocka_unit_test(test_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
