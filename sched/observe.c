@@ -316,7 +316,7 @@ void cosrel_observe(const cosrel_case *c, const cosrel_state *state, const cosre
     *choice = (cosrel_row_choice){.action = COSREL_DROP_REQUEST, .slot = (uint16_t)h->slot};
     x += COSREL_ROW_SIZE, choice++;
   }
-  if (cosrel_state_event_pending(state)) {
+  if (state->n_idle < c->n_processors) { /* with nothing running there is no event to wait for that it may know of */
     memset(x, 0, COSREL_ROW_SIZE * sizeof *x);
     x[COSREL_ROW_is_wait] = 1;
     *choice++ = (cosrel_row_choice){.action = COSREL_WAIT};

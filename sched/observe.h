@@ -1,7 +1,7 @@
 /* What the agent sees: a decision as a table of numbers.
  *
  * One row per (head request, ready unit, idle processor), which carries the costs of all its run lengths, one per head
- * that may give way to a newer request (sched/policies/base.h), and one for waiting where that is legal. Times are
+ * that may give way to a newer request (sched/policies/base.h), and one for waiting while something runs. Times are
  * relative to the stream's isolated latency T, so a policy carries over to other models, processors and streams. Only
  * the past and the profile go in: no real remaining time, no future arrival.
  */
