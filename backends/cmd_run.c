@@ -67,13 +67,6 @@ static cosrel_status keep_fp32(cosrel_workload *workload, const char *path, cosr
 
 /* ---- The processors ---- */
 
-static cosrel_status parse_specs(const cosrel_strings *texts, cosrel_backend_spec *out, cosrel_error *error) {
-  if (texts->n > COSREL_PROCESSORS_MAX)
-    return cosrel_fail(error, COSREL_LIMIT, "--processor: expected at most %d", COSREL_PROCESSORS_MAX);
-  for (uint32_t i = 0; i < texts->n; i++) COSREL_TRY(cosrel_backend_spec_parse(texts->items[i], &out[i], error));
-  return COSREL_OK;
-}
-
 /* One spec per processor of the profile, in its order: from --processor, else from the profile itself. */
 static cosrel_status match_specs(const session *s, const cosrel_backend_spec *given, cosrel_backend_spec *out,
                                  cosrel_error *error) {
@@ -108,17 +101,13 @@ static cosrel_status match_specs(const session *s, const cosrel_backend_spec *gi
 
 static cosrel_status open_machine(session *s, cosrel_error *error) {
   cosrel_backend_spec given[COSREL_PROCESSORS_MAX], specs[COSREL_PROCESSORS_MAX];
-  uint32_t n = s->q->processors.n;
-  COSREL_TRY(parse_specs(&s->q->processors, given, error));
-  if (s->q->profile != NULL) {
+  uint32_t n;
+  COSREL_TRY(cosrel_machine_parse(s->q->processors.items, s->q->processors.n, given, &n, error));
+  if (s->q->profile == NULL) {
+    memcpy(specs, given, n * sizeof *specs);
+  } else {
     COSREL_TRY(match_specs(s, given, specs, error));
     n = s->profile.n_processors;
-  } else if (n > 0) {
-    memcpy(specs, given, n * sizeof *specs);
-  } else { /* the best backend on all cores */
-    specs[0] = (cosrel_backend_spec){.processor = "cpu"};
-    snprintf(specs[0].backend, sizeof specs[0].backend, "%s", cosrel_backend_table()[0]->name);
-    n = 1;
   }
   return cosrel_machine_open(specs, n, (const cosrel_network *const *)s->sources.networks, s->sources.n_networks,
                              &s->machine, error);
@@ -136,18 +125,12 @@ static cosrel_status check_profile(const session *s, cosrel_error *error) {
   return COSREL_OK;
 }
 
-/* Without a profile: a few rounds, about a second, per model and processor. */
+/* Without a profile: a few rounds, about a second, per model and processor. Contention and what a segment costs in a
+ * run are left to `cosrel profile`. */
 static cosrel_status measure_profile(session *s, cosrel_error *error) {
-  const cosrel_measure_config config = {.rounds = 9, .time = COSREL_S, .stop = cosrel_interrupted};
   cosrel_profiled_model models[COSREL_STREAMS_MAX];
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < s->workload.n_streams; i++) {
-    const cosrel_source *source = &s->sources.streams[i];
-    const char *name = s->workload.streams[i].model;
-    uint32_t m = 0;
-    while (m < n && strcmp(models[m].name, name) != 0) m++;
-    if (m == n) models[n++] = (cosrel_profiled_model){name, source->network, (const float *const *)source->inputs};
-  }
+  uint32_t n = cosrel_profiled_models(&s->workload, &s->sources, models);
+  const cosrel_measure_config config = {.rounds = 9, .time = n * COSREL_S, .stop = cosrel_interrupted};
   fprintf(stderr, "measuring %" PRIu32 " models on %" PRIu32 " processors (--profile spares that)\n", n,
           s->machine.n_processors);
   return cosrel_profile_measure(&s->machine, models, n, &config, "measured-here", &s->profile, error);

@@ -1,8 +1,22 @@
 #include "backends/machine.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "backends/affinity.h"
+#include "sched/check.h"
+
+cosrel_status cosrel_machine_parse(const char *const *texts, uint32_t n, cosrel_backend_spec *out, uint32_t *n_out,
+                                   cosrel_error *error) {
+  if (n > COSREL_PROCESSORS_MAX)
+    return cosrel_fail(error, COSREL_LIMIT, "--processor: expected at most %d", COSREL_PROCESSORS_MAX);
+  for (uint32_t i = 0; i < n; i++) COSREL_TRY(cosrel_backend_spec_parse(texts[i], &out[i], error));
+  *n_out = n > 0 ? n : 1;
+  if (n > 0) return COSREL_OK;
+  out[0] = (cosrel_backend_spec){.processor = "cpu"};
+  snprintf(out[0].backend, sizeof out[0].backend, "%s", cosrel_backend_table()[0]->name);
+  return COSREL_OK;
+}
 
 static cosrel_status open_processor(cosrel_machine *machine, uint32_t p, cosrel_error *error) {
   const cosrel_backend_spec *spec = &machine->specs[p];

@@ -17,6 +17,11 @@ typedef struct cosrel_machine {
   cosrel_prepared *prepared[COSREL_PROCESSORS_MAX][COSREL_NETWORKS_MAX];
 } cosrel_machine;
 
+/* Reads specs as the command line gives them, at most COSREL_PROCESSORS_MAX; without any: "cpu", the best backend on
+ * all cores. */
+cosrel_status cosrel_machine_parse(const char *const *texts, uint32_t n, cosrel_backend_spec *out, uint32_t *n_out,
+                                   cosrel_error *error);
+
 /* Opens a backend per spec, then prepares every network on it. An error line begins with the processor's name. On
  * failure nothing stays open. The networks must outlive the machine. Not thread-safe. */
 cosrel_status cosrel_machine_open(const cosrel_backend_spec *specs, uint32_t n_processors,

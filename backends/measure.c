@@ -1,5 +1,8 @@
 #include "backends/measure.h"
 
+#include <gsl/gsl_fit.h>
+#include <gsl/gsl_sort.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,32 +15,100 @@ static double now_ns(void) {
   return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
 }
 
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
+/* ---- Samples ---- */
+
+static double median_of_sorted(const double *x, uint32_t n) { return 0.5 * (x[(n - 1) / 2] + x[n / 2]); }
+
+/* Median of |x - median| over ascending x: of the two runs of distances that ascend from the middle, the middle one. */
+static double median_distance(const double *x, uint32_t n, double median) {
+  uint32_t low = 0, high = n; /* what is left after taking the furthest ones away */
+  while (high - low > n / 2 + 1) {
+    if (median - x[low] > x[high - 1] - median)
+      low++;
+    else
+      high--;
+  }
+  return fmax(median - x[low], x[high - 1] - median);
 }
 
-/* Sorts the samples. */
-static cosrel_measured summary(double *samples, uint32_t n) {
-  qsort(samples, n, sizeof *samples, compare);
-  double median = 0.5 * (samples[(n - 1) / 2] + samples[n / 2]);
-  if (median < 1) median = 1;
-  return (cosrel_measured){median, (samples[(3 * n - 1) / 4] - samples[n / 4]) / 1.349 / median};
+cosrel_measured cosrel_measured_of(double *samples, uint32_t n) {
+  gsl_sort(samples, 1, n);
+  double median = median_of_sorted(samples, n), spread = 1.4826 * median_distance(samples, n, median);
+  double most = median + fmax(5 * spread, 0.05 * median), sum = 0, squares = 0;
+  uint32_t kept = 0;
+  for (; kept < n && samples[kept] <= most; kept++) sum += samples[kept];
+  double mean = fmax(sum / kept, 1);
+  for (uint32_t i = 0; i < kept; i++) squares += (samples[i] - mean) * (samples[i] - mean);
+  return (cosrel_measured){mean, kept > 1 ? sqrt(squares / (kept - 1)) / mean : 0};
 }
 
-/* What one measurement works on; one row of samples per figure. */
-typedef struct bench {
-  cosrel_backend *backend;
+/* ---- A network on a processor ---- */
+
+struct cosrel_bench {
+  cosrel_backend *backend; /* borrowed, as the next four */
   cosrel_prepared *prepared;
   const cosrel_network *network;
-  char *arena;
-  cosrel_buffer *buffer;
   const float *const *inputs;
+  const char *processor;
+  char *arena;
+  cosrel_buffer *buffer;             /* NULL when the processor works in host memory */
+  bool *can;                         /* [n_units] */
+  uint32_t n_prefixes, rounds, done; /* done: rounds made, the one that warms up included */
+  uint16_t ends[COSREL_PREFIXES_MAX];
   double *samples; /* [n_units + n_prefixes][rounds] */
-  uint32_t rounds;
-} bench;
+};
 
-static cosrel_status put_inputs(const bench *b) {
+/* 1, 2, 4, ... and the last end that one segment from unit 0 may have. */
+static void choose_prefixes(cosrel_bench *b) {
+  uint32_t limit = 0;
+  while (limit < b->network->model.n_units && b->can[limit]) limit++;
+  for (uint32_t end = 1; end < limit; end *= 2) b->ends[b->n_prefixes++] = (uint16_t)end;
+  if (limit > 0) b->ends[b->n_prefixes++] = (uint16_t)limit;
+}
+
+cosrel_status cosrel_bench_create(const cosrel_machine *machine, uint32_t p, const cosrel_profiled_model *model,
+                                  uint32_t rounds, cosrel_bench **out, cosrel_error *error) {
+  cosrel_error inner = {"no memory to measure it"};
+  cosrel_status status = COSREL_NOMEM;
+  cosrel_bench *b = *out = calloc(1, sizeof *b);
+  if (b == NULL) goto fail;
+  b->backend = machine->backends[p];
+  b->prepared = machine->prepared[p][model->network];
+  b->network = machine->networks[model->network];
+  b->inputs = model->inputs;
+  b->processor = machine->specs[p].processor;
+  b->rounds = rounds;
+  uint32_t n = b->network->model.n_units;
+  size_t bytes = (size_t)b->network->arena_bytes;
+  void *arena = NULL;
+  b->can = calloc(n, sizeof *b->can);
+  b->samples = calloc((size_t)(n + COSREL_PREFIXES_MAX) * rounds, sizeof *b->samples);
+  if (b->can == NULL || b->samples == NULL || posix_memalign(&arena, COSREL_ALIGNMENT, bytes) != 0) goto fail;
+  b->arena = memset(arena, 0, bytes);
+  for (uint32_t u = 0; u < n; u++) b->can[u] = b->backend->ops->supports(b->backend, b->network, u, COSREL_FP32);
+  choose_prefixes(b);
+  if (!cosrel_machine_is_apart(machine, p)) return COSREL_OK;
+  status = b->backend->ops->buffer_create(b->backend, bytes, &b->buffer, &inner);
+  if (status == COSREL_OK) return COSREL_OK;
+  b->buffer = NULL;
+
+fail:
+  cosrel_fail(error, status, "%s: %s: %.300s", machine->specs[p].processor, model->name, inner.text);
+  cosrel_bench_destroy(b);
+  *out = NULL;
+  return status;
+}
+
+void cosrel_bench_destroy(cosrel_bench *bench) {
+  if (bench == NULL) return;
+  if (bench->buffer != NULL) bench->backend->ops->buffer_destroy(bench->backend, bench->buffer);
+  free(bench->arena);
+  free(bench->can);
+  free(bench->samples);
+  free(bench);
+}
+
+static cosrel_status put_inputs(const cosrel_bench *b) {
   const cosrel_net *net = &b->network->net;
   cosrel_network_put_inputs(b->network, b->inputs, b->arena);
   if (b->buffer == NULL) return COSREL_OK;
@@ -51,39 +122,51 @@ static cosrel_status put_inputs(const bench *b) {
   return COSREL_OK;
 }
 
-/* Runs [begin, end) and notes what it took as sample `round` of figure `row`. */
-static cosrel_status run(const bench *b, uint32_t begin, uint32_t end, uint32_t row, uint32_t round) {
+static cosrel_status run(const cosrel_bench *b, uint32_t begin, uint32_t end) {
   const cosrel_backend_ops *ops = b->backend->ops;
-  double start = now_ns();
   cosrel_status status =
       ops->submit(b->backend, b->prepared, b->buffer == NULL ? b->arena : NULL, b->buffer, begin, end);
-  if (status == COSREL_OK) status = ops->wait(b->backend, segment_limit);
-  b->samples[row * b->rounds + round] = now_ns() - start;
+  return status == COSREL_OK ? ops->wait(b->backend, segment_limit) : status;
+}
+
+cosrel_status cosrel_bench_prepare(cosrel_bench *b, uint32_t begin) {
+  return begin == 0 ? COSREL_OK : cosrel_bench_run(b, 0, begin);
+}
+
+cosrel_status cosrel_bench_run(cosrel_bench *b, uint32_t begin, uint32_t end) {
+  cosrel_status status = begin == 0 ? put_inputs(b) : COSREL_OK;
+  return status == COSREL_OK ? run(b, begin, end) : status;
+}
+
+/* Runs [begin, end) and notes what it took as a sample of figure `row`. The round that warms up writes the first
+ * sample, and so does the next one. */
+static cosrel_status sample(const cosrel_bench *b, uint32_t begin, uint32_t end, uint32_t row) {
+  double start = now_ns();
+  cosrel_status status = run(b, begin, end);
+  b->samples[(size_t)row * b->rounds + (b->done > 0 ? b->done - 1 : 0)] = now_ns() - start;
   return status;
 }
 
-/* The first, uncounted round writes sample 0, which the next one overwrites. */
-static cosrel_status run_round(const bench *b, const cosrel_measurement *m, uint32_t round) {
+static cosrel_status sample_prefix(const cosrel_bench *b, uint32_t i) {
   cosrel_status status = put_inputs(b);
-  for (uint32_t u = 0; u < m->n_units && status == COSREL_OK; u++)
-    if (m->units[u].ns >= 0) status = run(b, u, u + 1, u, round);
-  for (uint32_t i = 0; i < m->n_prefixes && status == COSREL_OK; i++) {
-    status = put_inputs(b);
-    if (status == COSREL_OK) status = run(b, 0, m->ends[i], m->n_units + i, round);
-  }
-  return status;
+  return status == COSREL_OK ? sample(b, 0, b->ends[i], b->network->model.n_units + i) : status;
 }
 
-/* 1, 2, 4, ... and the last end that one segment from unit 0 may have. */
-static void choose_prefixes(cosrel_measurement *m) {
-  uint32_t limit = 0;
-  while (limit < m->n_units && m->units[limit].ns >= 0) limit++;
-  for (uint32_t end = 1; end < limit; end *= 2) m->ends[m->n_prefixes++] = (uint16_t)end;
-  if (limit > 0) m->ends[m->n_prefixes++] = (uint16_t)limit;
+cosrel_status cosrel_bench_round(cosrel_bench *b, cosrel_error *error) {
+  if (b->done > b->rounds) return COSREL_OK;
+  cosrel_status status = b->n_prefixes > 0 ? sample_prefix(b, b->n_prefixes - 1) : COSREL_OK;
+  if (status == COSREL_OK) status = put_inputs(b);
+  for (uint32_t u = 0; u < b->network->model.n_units && status == COSREL_OK; u++)
+    if (b->can[u]) status = sample(b, u, u + 1, u);
+  for (uint32_t i = 0; i + 1 < b->n_prefixes && status == COSREL_OK; i++) status = sample_prefix(b, i);
+  b->done++;
+  if (status == COSREL_OK) return COSREL_OK;
+  return cosrel_fail(error, status, "%s: %s: cannot be measured: %s", b->processor, b->network->model.name,
+                     cosrel_status_text(status));
 }
 
 /* Least squares through the origin: sum of units - prefix against end - 1. */
-static double launch_of(const cosrel_measurement *m) {
+static double submit_of(const cosrel_measurement *m) {
   double xy = 0, xx = 0;
   for (uint32_t i = 0; i < m->n_prefixes; i++) {
     double sum = 0, x = m->ends[i] - 1.0;
@@ -94,44 +177,50 @@ static double launch_of(const cosrel_measurement *m) {
   return xx > 0 && xy > 0 ? xy / xx : 0;
 }
 
-cosrel_status cosrel_measure_network(cosrel_backend *backend, cosrel_prepared *prepared, const cosrel_network *network,
-                                     void *arena, cosrel_buffer *buffer, const float *const *inputs,
-                                     const cosrel_measure_config *config, cosrel_measurement *out,
-                                     cosrel_error *error) {
-  uint32_t n = network->model.n_units;
-  cosrel_status status = COSREL_OK;
-  *out = (cosrel_measurement){.n_units = n};
+cosrel_status cosrel_bench_result(const cosrel_bench *b, cosrel_measurement *out, cosrel_error *error) {
+  uint32_t n = b->network->model.n_units, rounds = b->done - 1;
+  *out = (cosrel_measurement){.n_units = n, .n_prefixes = b->n_prefixes, .rounds = rounds};
   out->units = calloc(n, sizeof *out->units);
-  bench b = {backend, prepared, network, arena, buffer, inputs, NULL, config->rounds};
-  b.samples = calloc((size_t)(n + COSREL_PREFIXES_MAX) * config->rounds, sizeof *b.samples);
-  if (out->units == NULL || b.samples == NULL) {
-    status = cosrel_fail(error, COSREL_NOMEM, "%s: no memory to measure it", network->model.name);
-    goto done;
-  }
-  for (uint32_t u = 0; u < n; u++) out->units[u].ns = backend->ops->supports(backend, network, u, COSREL_FP32) ? 0 : -1;
-  choose_prefixes(out);
-
-  status = run_round(&b, out, 0);
-  double start = now_ns();
-  for (; out->rounds < config->rounds && status == COSREL_OK; out->rounds++) {
-    if (config->stop != NULL && config->stop()) status = COSREL_INTERRUPTED;
-    if (out->rounds > 0 && config->time > 0 && now_ns() - start > (double)config->time) break;
-    if (status == COSREL_OK) status = run_round(&b, out, out->rounds);
-  }
-  if (status != COSREL_OK) {
-    cosrel_fail(error, status, "%s: cannot be measured: %s", network->model.name, cosrel_status_text(status));
-    goto done;
-  }
+  if (out->units == NULL) return cosrel_fail(error, COSREL_NOMEM, "%s: no memory to measure it", b->processor);
   for (uint32_t u = 0; u < n; u++)
-    if (out->units[u].ns >= 0) out->units[u] = summary(&b.samples[u * b.rounds], out->rounds);
-  for (uint32_t i = 0; i < out->n_prefixes; i++)
-    out->prefixes[i] = summary(&b.samples[(n + i) * b.rounds], out->rounds);
-  out->launch_ns = launch_of(out);
+    out->units[u] =
+        b->can[u] ? cosrel_measured_of(&b->samples[(size_t)u * b->rounds], rounds) : (cosrel_measured){-1, 0};
+  for (uint32_t i = 0; i < b->n_prefixes; i++) {
+    out->ends[i] = b->ends[i];
+    out->prefixes[i] = cosrel_measured_of(&b->samples[(size_t)(n + i) * b->rounds], rounds);
+  }
+  out->submit_ns = submit_of(out);
+  return COSREL_OK;
+}
 
-done:
-  free(b.samples);
-  if (status != COSREL_OK) cosrel_measurement_clear(out);
-  return status;
+/* Never nothing. */
+static double without(double ns, double submit_ns) { return fmax(ns - submit_ns, 0.05 * ns); }
+
+void cosrel_measurement_settle(cosrel_measurement *m, double submit_ns) {
+  double sum = 0, variance = 0, scale = 1, spread = 1, even = 0;
+  for (uint32_t u = 0; u < m->n_units; u++)
+    if (m->units[u].ns >= 0) m->units[u].ns = without(m->units[u].ns, submit_ns);
+  if (m->n_prefixes > 0) {
+    const cosrel_measured *whole = &m->prefixes[m->n_prefixes - 1];
+    uint32_t end = m->ends[m->n_prefixes - 1];
+    for (uint32_t u = 0; u < end; u++) {
+      double deviation = m->units[u].cv * m->units[u].ns;
+      sum += m->units[u].ns;
+      variance += deviation * deviation;
+    }
+    double ns = without(whole->ns, submit_ns), deviation = whole->cv * whole->ns;
+    scale = ns / sum;
+    if (variance > 0)
+      spread = deviation / (scale * sqrt(variance));
+    else
+      even = deviation / ns * sqrt(end); /* of `end` equal units */
+  }
+  for (uint32_t u = 0; u < m->n_units; u++) {
+    cosrel_measured *unit = &m->units[u];
+    if (unit->ns < 0) continue;
+    unit->ns *= scale;
+    unit->cv = fmin(fmax(spread * unit->cv, even), 10); /* as much as a profile may say */
+  }
 }
 
 void cosrel_measurement_clear(cosrel_measurement *measurement) {
@@ -141,41 +230,46 @@ void cosrel_measurement_clear(cosrel_measurement *measurement) {
 
 /* ---- Links ---- */
 
-enum { LINK_SMALL = 4096, LINK_LARGE = 1 << 20, LINK_ROUNDS = 15 };
+enum { LINK_SIZES = 5, LINK_LARGEST = 4 << 20, LINK_ROUNDS = 15 };
 
-/* The line through the medians of two sizes. */
-static cosrel_measured_link link_of(double *small, double *large) {
-  double a = summary(small, LINK_ROUNDS).ns, b = summary(large, LINK_ROUNDS).ns;
-  double slope = b > a ? (b - a) / (LINK_LARGE - LINK_SMALL) : 0, latency = a - slope * LINK_SMALL;
-  return (cosrel_measured_link){latency > 0 ? latency : 0, slope};
+/* The line through (bytes, ns); each point weighs by 1 / ns^2, so that a small tensor counts as much as a large one. */
+static cosrel_measured_link link_of(const double bytes[LINK_SIZES], double samples[LINK_SIZES][LINK_ROUNDS]) {
+  double ns[LINK_SIZES], weights[LINK_SIZES], latency, slope, c00, c01, c11, chi2;
+  for (int i = 0; i < LINK_SIZES; i++) {
+    ns[i] = cosrel_measured_of(samples[i], LINK_ROUNDS).ns;
+    weights[i] = 1 / (ns[i] * ns[i]);
+  }
+  gsl_fit_wlinear(bytes, 1, weights, 1, ns, 1, LINK_SIZES, &latency, &slope, &c00, &c01, &c11, &chi2);
+  return (cosrel_measured_link){fmax(latency, 0), fmax(slope, 0)};
 }
 
 cosrel_status cosrel_measure_link(cosrel_backend *backend, cosrel_measured_link *to, cosrel_measured_link *from,
                                   cosrel_error *error) {
-  static const size_t sizes[2] = {LINK_SMALL, LINK_LARGE};
-  double writes[2][LINK_ROUNDS], reads[2][LINK_ROUNDS];
+  static const double bytes[LINK_SIZES] = {LINK_LARGEST / 1024., LINK_LARGEST / 256., LINK_LARGEST / 32.,
+                                           LINK_LARGEST / 4., LINK_LARGEST};
+  double writes[LINK_SIZES][LINK_ROUNDS], reads[LINK_SIZES][LINK_ROUNDS];
   const cosrel_backend_ops *ops = backend->ops;
   *to = *from = (cosrel_measured_link){0, 0};
   if (ops->buffer_create == NULL) return COSREL_OK;
   cosrel_buffer *buffer = NULL;
-  cosrel_status status = ops->buffer_create(backend, LINK_LARGE, &buffer, error);
+  cosrel_status status = ops->buffer_create(backend, LINK_LARGEST, &buffer, error);
   if (status != COSREL_OK) return status;
-  char *host = calloc(1, LINK_LARGE);
+  char *host = calloc(1, LINK_LARGEST);
   if (host == NULL) status = cosrel_fail(error, COSREL_NOMEM, "no memory to measure transfers");
   for (int round = -1; round < LINK_ROUNDS && status == COSREL_OK; round++) /* round -1 warms up */
-    for (int i = 0; i < 2 && status == COSREL_OK; i++) {
+    for (int i = 0; i < LINK_SIZES && status == COSREL_OK; i++) {
       double start = now_ns();
-      status = ops->write(backend, buffer, 0, host, sizes[i]);
+      status = ops->write(backend, buffer, 0, host, (size_t)bytes[i]);
       double middle = now_ns();
-      if (status == COSREL_OK) status = ops->read(backend, buffer, 0, host, sizes[i]);
+      if (status == COSREL_OK) status = ops->read(backend, buffer, 0, host, (size_t)bytes[i]);
       if (status != COSREL_OK)
         cosrel_fail(error, status, "transfers cannot be measured: %s", cosrel_status_text(status));
       writes[i][round < 0 ? 0 : round] = middle - start;
       reads[i][round < 0 ? 0 : round] = now_ns() - middle;
     }
   if (status == COSREL_OK) {
-    *to = link_of(writes[0], writes[1]);
-    *from = link_of(reads[0], reads[1]);
+    *to = link_of(bytes, writes);
+    *from = link_of(bytes, reads);
   }
   ops->buffer_destroy(backend, buffer);
   free(host);

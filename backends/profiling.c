@@ -1,15 +1,73 @@
 #include "backends/profiling.h"
 
+#include <gsl/gsl_sort.h>
+#include <math.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "backends/contention.h"
+#include "backends/fingerprint.h"
+#include "backends/handover.h"
+#include "backends/telemetry.h"
 #include "sched/check.h"
 
 enum { SOURCE_MEASURED, SOURCE_ASSUMED, N_SOURCES };
 
 static const double busy_w = 1.0, idle_w = 0.1, any_mhz = 1000;
+static const double traffic_least = 1 << 20; /* bytes: a unit that moves less may find all of them in a cache */
+static const double load_least_ns = 50e3;    /* a shorter unit says little about contention */
+
+/* Everything that one profile is made with. */
+typedef struct lab {
+  const cosrel_machine *machine;
+  const cosrel_profiled_model *models;
+  const cosrel_measure_config *config;
+  cosrel_profile *out;
+  cosrel_bench *benches[COSREL_PROCESSORS_MAX][COSREL_MODELS_MAX];
+  cosrel_measurement measured[COSREL_PROCESSORS_MAX][COSREL_MODELS_MAX];
+  double power_w[COSREL_PROCESSORS_MAX]; /* of the device while p works; negative: unknown */
+} lab;
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static void
+say(const lab *l, const char *format, ...) {
+  char line[256];
+  va_list arguments;
+  if (l->config->say == NULL) return;
+  va_start(arguments, format);
+  vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  l->config->say(line);
+}
+
+static bool stopped(const lab *l) { return l->config->stop != NULL && l->config->stop(); }
+
+static double seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- What is known beforehand ---- */
+
+uint32_t cosrel_profiled_models(const cosrel_workload *workload, const cosrel_sources *sources,
+                                cosrel_profiled_model out[COSREL_STREAMS_MAX]) {
+  uint32_t n = 0;
+  for (uint32_t s = 0; s < workload->n_streams; s++) {
+    const cosrel_source *source = &sources->streams[s];
+    const char *name = workload->streams[s].model;
+    uint32_t m = 0;
+    while (m < n && strcmp(out[m].name, name) != 0) m++;
+    if (m == n) out[n++] = (cosrel_profiled_model){name, source->network, (const float *const *)source->inputs};
+  }
+  return n;
+}
 
 static cosrel_status copy_model(const cosrel_network *network, const char *name, uint32_t n_processors,
                                 cosrel_profile_model *out) {
@@ -17,6 +75,7 @@ static cosrel_status copy_model(const cosrel_network *network, const char *name,
   cosrel_model *to = &out->model;
   *to = *from;
   snprintf(to->name, sizeof to->name, "%s", name);
+  cosrel_fingerprint_network(network, out->fingerprint);
   to->units = malloc(from->n_units * sizeof *to->units);
   to->inputs = malloc(from->n_edges * sizeof *to->inputs);
   size_t n_costs = (size_t)from->n_units * n_processors * COSREL_PRECISION_COUNT;
@@ -28,118 +87,16 @@ static cosrel_status copy_model(const cosrel_network *network, const char *name,
   return COSREL_OK;
 }
 
-/* An arena in host memory, and one on processor p if that has memory of its own. */
-static cosrel_status make_arenas(const cosrel_machine *machine, uint32_t p, const cosrel_network *network, void **arena,
-                                 cosrel_buffer **buffer, cosrel_error *error) {
-  *buffer = NULL;
-  if (posix_memalign(arena, COSREL_ALIGNMENT, (size_t)network->arena_bytes) != 0) {
-    *arena = NULL;
-    return cosrel_fail(error, COSREL_NOMEM, "%s: no memory for %zu bytes of tensors", network->model.name,
-                       (size_t)network->arena_bytes);
-  }
-  memset(*arena, 0, (size_t)network->arena_bytes);
-  if (!cosrel_machine_is_apart(machine, p)) return COSREL_OK;
-  return machine->backends[p]->ops->buffer_create(machine->backends[p], (size_t)network->arena_bytes, buffer, error);
-}
-
-static cosrel_status measure(const cosrel_machine *machine, uint32_t p, const cosrel_profiled_model *model,
-                             const cosrel_measure_config *config, cosrel_measurement *out, cosrel_error *error) {
-  const cosrel_network *network = machine->networks[model->network];
-  void *arena;
-  cosrel_buffer *buffer;
-  cosrel_error inner = {""};
-  cosrel_status status = make_arenas(machine, p, network, &arena, &buffer, &inner);
-  if (status == COSREL_OK)
-    status = cosrel_measure_network(machine->backends[p], machine->prepared[p][model->network], network, arena, buffer,
-                                    model->inputs, config, out, &inner);
-  if (buffer != NULL) machine->backends[p]->ops->buffer_destroy(machine->backends[p], buffer);
-  free(arena);
-  if (status == COSREL_OK) return COSREL_OK;
-  return cosrel_fail(error, status, "%s: %.400s", machine->specs[p].processor, inner.text);
-}
-
-/* Less the launch, which is paid once per segment. */
-static void take_costs(const cosrel_measurement *m, double launch_ns, cosrel_profile *out, uint32_t model, uint32_t p) {
-  for (uint32_t u = 0; u < m->n_units; u++) {
-    double ns = m->units[u].ns;
-    if (ns < 0) continue;
-    double compute = ns - launch_ns > 0.05 * ns ? ns - launch_ns : 0.05 * ns;
-    *cosrel_profile_cost(out, model, u, p, COSREL_FP32) =
-        (cosrel_cost){.mean_ns = compute,
-                      .cv = m->units[u].cv < 10 ? m->units[u].cv : 10,
-                      .origin = {COSREL_TAG_MEASURED, SOURCE_MEASURED}};
-  }
-}
-
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static cosrel_status measure_models(const cosrel_machine *machine, uint32_t p, const cosrel_profiled_model *models,
-                                    const cosrel_measure_config *config, cosrel_profile *out, cosrel_error *error) {
-  cosrel_measurement measurements[COSREL_MODELS_MAX] = {0};
-  double launches[COSREL_MODELS_MAX];
-  cosrel_status status = COSREL_OK;
-  for (uint32_t m = 0; m < out->n_models && status == COSREL_OK; m++) {
-    status = measure(machine, p, &models[m], config, &measurements[m], error);
-    launches[m] = measurements[m].launch_ns;
-  }
-  if (status == COSREL_OK) {
-    qsort(launches, out->n_models, sizeof *launches, compare);
-    out->processors[p].launch_ns = launches[out->n_models / 2];
-    for (uint32_t m = 0; m < out->n_models; m++) take_costs(&measurements[m], out->processors[p].launch_ns, out, m, p);
-  }
-  for (uint32_t m = 0; m < out->n_models; m++) cosrel_measurement_clear(&measurements[m]);
-  return status;
-}
-
-/* The arguments and the result of measure_models, for a thread. */
-typedef struct task {
-  const cosrel_machine *machine;
-  uint32_t p;
-  const cosrel_profiled_model *models;
-  const cosrel_measure_config *config;
-  cosrel_profile *out;
-  cosrel_error *error;
-  cosrel_status status;
-} task;
-
-static void *run_task(void *self) {
-  task *t = self;
-  cosrel_machine_bind(t->machine, t->p);
-  t->status = measure_models(t->machine, t->p, t->models, t->config, t->out, t->error);
-  return NULL;
-}
-
-static cosrel_status measure_processor(task *t) {
-  pthread_t thread;
-  if (pthread_create(&thread, NULL, run_task, t) != 0)
-    return cosrel_fail(t->error, COSREL_NOMEM, "%s: no thread to measure it", t->machine->specs[t->p].processor);
-  pthread_join(thread, NULL);
-  return t->status;
-}
-
-/* Tensors pass by way of host memory. */
-static cosrel_status measure_links(const cosrel_machine *machine, cosrel_profile *out, cosrel_error *error) {
-  cosrel_measured_link to[COSREL_PROCESSORS_MAX], from[COSREL_PROCESSORS_MAX];
-  for (uint32_t p = 0; p < machine->n_processors; p++)
-    COSREL_TRY(cosrel_measure_link(machine->backends[p], &to[p], &from[p], error));
-  for (uint32_t p = 0; p < machine->n_processors; p++)
-    for (uint32_t q = 0; q < machine->n_processors; q++)
-      if (p != q)
-        out->links[p][q] = (cosrel_link){.latency_ns = from[p].latency_ns + to[q].latency_ns,
-                                         .ns_per_byte = from[p].ns_per_byte + to[q].ns_per_byte,
-                                         .origin = {COSREL_TAG_MEASURED, SOURCE_MEASURED}};
-  return COSREL_OK;
-}
-
 static void describe(const cosrel_machine *machine, const char *name, cosrel_profile *out) {
   const cosrel_origin measured = {COSREL_TAG_MEASURED, SOURCE_MEASURED}, assumed = {COSREL_TAG_ASSUMED, SOURCE_ASSUMED};
   snprintf(out->name, sizeof out->name, "%s", name);
-  snprintf(out->sources[SOURCE_MEASURED], COSREL_SOURCE_MAX, "measured on this machine by running each unit, medians");
+  cosrel_fingerprint_machine(machine, out);
+  snprintf(out->sources[SOURCE_MEASURED], COSREL_SOURCE_MAX,
+           "measured by running each unit, means without outliers, scaled to whole segments; beta estimated from the "
+           "bytes that a unit moves per ns");
   snprintf(out->sources[SOURCE_ASSUMED], COSREL_SOURCE_MAX,
-           "assumed: %g W busy and %g W idle per processor, no contention; nothing here measures them", busy_w, idle_w);
+           "assumed, because it was not measured: %g W busy and %g W idle per processor, no contention", busy_w,
+           idle_w);
   for (uint32_t p = machine->n_processors; p-- > 0;) {
     cosrel_processor *processor = &out->processors[p];
     snprintf(processor->name, sizeof processor->name, "%s", machine->specs[p].processor);
@@ -153,32 +110,322 @@ static void describe(const cosrel_machine *machine, const char *name, cosrel_pro
   out->kappa_origin = out->base_origin = assumed;
 }
 
+/* ---- Units ---- */
+
+/* mJ that the machine's packages have drawn since some time in the past; negative: unknown. */
+static double energy_mj(const lab *l) {
+  cosrel_sensors sensors;
+  double sum = -1;
+  if (l->config->sensors == NULL) return -1;
+  cosrel_telemetry_read(l->config->sensors, &sensors);
+  for (uint32_t i = 0; i < sensors.n_energies; i++)
+    if (strncmp(sensors.energies[i].name, "package", 7) == 0) sum = fmax(sum, 0) + sensors.energies[i].value;
+  return sum;
+}
+
+/* Since then; negative: unknown, also when a counter stands still or has begun anew. */
+static double power_between(double mj, double s, const lab *l) {
+  double end = energy_mj(l), span = seconds() - s;
+  return mj < 0 || end <= mj || span <= 0 ? -1 : (end - mj) * 1e-3 / span;
+}
+
+/* The arguments and the result of a processor's thread. */
+typedef struct task {
+  lab *lab;
+  uint32_t p;
+  cosrel_error *error;
+  cosrel_status status;
+} task;
+
+/* A round of every model in turn, until there are enough. */
+static cosrel_status measure_models(lab *l, uint32_t p, cosrel_error *error) {
+  const cosrel_measure_config *config = l->config;
+  uint32_t n = l->out->n_models;
+  cosrel_status status = COSREL_OK;
+  for (uint32_t m = 0; m < n; m++)
+    COSREL_TRY(cosrel_bench_create(l->machine, p, &l->models[m], config->rounds, &l->benches[p][m], error));
+  double start = seconds(), mj = energy_mj(l);
+  for (uint32_t round = 0; round <= config->rounds; round++) {
+    bool late = config->time > 0 && seconds() - start > cosrel_time_s(config->time);
+    if (round > 1 && late) break;
+    for (uint32_t m = 0; m < n && status == COSREL_OK; m++)
+      status = stopped(l) ? cosrel_fail(error, COSREL_INTERRUPTED, "interrupted")
+                          : cosrel_bench_round(l->benches[p][m], error);
+    if (status != COSREL_OK) return status;
+  }
+  l->power_w[p] = power_between(mj, start, l);
+  for (uint32_t m = 0; m < n; m++) COSREL_TRY(cosrel_bench_result(l->benches[p][m], &l->measured[p][m], error));
+  return COSREL_OK;
+}
+
+static void *run_task(void *self) {
+  task *t = self;
+  cosrel_machine_bind(t->lab->machine, t->p);
+  t->status = measure_models(t->lab, t->p, t->error);
+  return NULL;
+}
+
+static cosrel_status measure_processor(lab *l, uint32_t p, cosrel_error *error) {
+  pthread_t thread;
+  task t = {l, p, error, COSREL_OK};
+  say(l, "%s: units of %u models, up to %u rounds", l->machine->specs[p].processor, (unsigned)l->out->n_models,
+      (unsigned)l->config->rounds);
+  if (pthread_create(&thread, NULL, run_task, &t) != 0)
+    return cosrel_fail(error, COSREL_NOMEM, "%s: no thread to measure it", l->machine->specs[p].processor);
+  pthread_join(thread, NULL);
+  return t.status;
+}
+
+/* ---- Costs ---- */
+
+/* The median over the models. */
+static double submit_ns(const lab *l, uint32_t p) {
+  double all[COSREL_MODELS_MAX] = {0};
+  uint32_t n = l->out->n_models;
+  for (uint32_t m = 0; m < n; m++) all[m] = l->measured[p][m].submit_ns;
+  gsl_sort(all, 1, n);
+  return all[n / 2];
+}
+
+static double unit_bytes(const cosrel_unit *unit) {
+  return (double)sizeof(float) * ((double)unit->in_elems + (double)unit->out_elems + (double)unit->weights);
+}
+
+/* Highest traffic in bytes per ns of p's units, of the large ones if there are any: what memory gives. */
+static double most_traffic(const lab *l, uint32_t p) {
+  double most = 0, most_large = 0;
+  for (uint32_t m = 0; m < l->out->n_models; m++)
+    for (uint32_t u = 0; u < l->measured[p][m].n_units; u++) {
+      const cosrel_measured *unit = &l->measured[p][m].units[u];
+      if (unit->ns < 0) continue;
+      double bytes = unit_bytes(&l->out->models[m].model.units[u]), rate = bytes / unit->ns;
+      most = fmax(most, rate);
+      if (bytes >= traffic_least) most_large = fmax(most_large, rate);
+    }
+  return most_large > 0 ? most_large : most;
+}
+
+static void take_costs(lab *l, uint32_t p) {
+  double submit = submit_ns(l, p);
+  for (uint32_t m = 0; m < l->out->n_models; m++) cosrel_measurement_settle(&l->measured[p][m], submit);
+  double traffic = most_traffic(l, p);
+  l->out->processors[p].launch_ns = submit;
+  for (uint32_t m = 0; m < l->out->n_models; m++)
+    for (uint32_t u = 0; u < l->measured[p][m].n_units; u++) {
+      const cosrel_measured *unit = &l->measured[p][m].units[u];
+      if (unit->ns < 0) continue;
+      *cosrel_profile_cost(l->out, m, u, p, COSREL_FP32) =
+          (cosrel_cost){.mean_ns = unit->ns,
+                        .cv = unit->cv,
+                        .beta = fmin(unit_bytes(&l->out->models[m].model.units[u]) / unit->ns / traffic, 1),
+                        .origin = {COSREL_TAG_MEASURED, SOURCE_MEASURED}};
+    }
+}
+
+/* ---- Links, contention, handover, power ---- */
+
+/* Tensors pass by way of host memory. */
+static cosrel_status measure_links(const lab *l, cosrel_error *error) {
+  cosrel_measured_link to[COSREL_PROCESSORS_MAX], from[COSREL_PROCESSORS_MAX];
+  uint32_t n = l->machine->n_processors;
+  for (uint32_t p = 0; p < n; p++) COSREL_TRY(cosrel_measure_link(l->machine->backends[p], &to[p], &from[p], error));
+  for (uint32_t p = 0; p < n; p++)
+    for (uint32_t q = 0; q < n; q++)
+      if (p != q)
+        l->out->links[p][q] = (cosrel_link){.latency_ns = from[p].latency_ns + to[q].latency_ns,
+                                            .ns_per_byte = from[p].ns_per_byte + to[q].ns_per_byte,
+                                            .origin = {COSREL_TAG_MEASURED, SOURCE_MEASURED}};
+  return COSREL_OK;
+}
+
+static cosrel_load load_of(const lab *l, uint32_t p, uint32_t m, uint32_t begin, uint32_t end) {
+  cosrel_load load = {.bench = l->benches[p][m], .begin = begin, .end = end};
+  for (uint32_t u = begin; u < end; u++) {
+    const cosrel_cost *cost = cosrel_profile_cost(l->out, m, u, p, COSREL_FP32);
+    load.ns += cost->mean_ns;
+    load.beta += cost->beta * cost->mean_ns;
+  }
+  load.beta /= load.ns;
+  return load;
+}
+
+/* Segments of p that differ in beta, and the longest one. Returns how many there are. */
+static uint32_t choose_loads(const lab *l, uint32_t p, cosrel_load loads[COSREL_LOADS_MAX]) {
+  cosrel_load most = {.beta = -1}, least = {.beta = 2}, longest = {.ns = -1};
+  for (uint32_t m = 0; m < l->out->n_models; m++) {
+    const cosrel_measurement *measured = &l->measured[p][m];
+    if (measured->n_prefixes == 0) continue;
+    uint32_t end = measured->ends[measured->n_prefixes - 1];
+    for (uint32_t u = 0; u <= end; u++) { /* the units, then all of them as one */
+      cosrel_load load = u < end ? load_of(l, p, m, u, u + 1) : load_of(l, p, m, 0, end);
+      if (load.ns > longest.ns) longest = load;
+      if (load.ns < load_least_ns && u < end) continue;
+      if (load.beta > most.beta) most = load;
+      if (load.beta < least.beta) least = load;
+    }
+  }
+  if (longest.bench == NULL) return 0;
+  loads[0] = most, loads[1] = least, loads[2] = longest;
+  return COSREL_LOADS_MAX;
+}
+
+static cosrel_status measure_contention(const lab *l, cosrel_error *error) {
+  uint32_t n = l->machine->n_processors, n_loads[COSREL_PROCESSORS_MAX];
+  cosrel_load loads[COSREL_PROCESSORS_MAX][COSREL_LOADS_MAX];
+  if (l->config->pair_time <= 0) return COSREL_OK;
+  for (uint32_t p = 0; p < n; p++) n_loads[p] = choose_loads(l, p, loads[p]);
+  for (uint32_t p = 0; p < n; p++)
+    for (uint32_t q = p + 1; q < n; q++) {
+      if (stopped(l)) return cosrel_fail(error, COSREL_INTERRUPTED, "interrupted");
+      say(l, "%s and %s at once", l->machine->specs[p].processor, l->machine->specs[q].processor);
+      COSREL_TRY(cosrel_measure_contention(l->machine, p, loads[p], n_loads[p], q, loads[q], n_loads[q],
+                                           l->config->pair_time, &l->out->kappa[p][q], &l->out->kappa[q][p], error));
+    }
+  l->out->kappa_origin = (cosrel_origin){COSREL_TAG_MEASURED, SOURCE_MEASURED};
+  return COSREL_OK;
+}
+
+static cosrel_status measure_handover(const lab *l, cosrel_error *error) {
+  double ns[COSREL_PROCESSORS_MAX];
+  if (l->config->handover_time <= 0) return COSREL_OK;
+  say(l, "what a segment costs in a run");
+  COSREL_TRY(
+      cosrel_measure_handover(l->machine, l->out, l->models, l->config->handover_time, l->config->stop, ns, error));
+  if (stopped(l)) return cosrel_fail(error, COSREL_INTERRUPTED, "interrupted");
+  for (uint32_t p = 0; p < l->machine->n_processors; p++) l->out->processors[p].launch_ns += ns[p];
+  return COSREL_OK;
+}
+
+/* Watts of the whole machine: base while nothing runs, the rest by what each processor adds. */
+static void take_power(lab *l, double base) {
+  bool known = base >= 0;
+  for (uint32_t p = 0; p < l->machine->n_processors; p++) known = known && l->power_w[p] >= 0;
+  if (!known) return;
+  const cosrel_origin measured = {COSREL_TAG_MEASURED, SOURCE_MEASURED};
+  l->out->base_w = base;
+  l->out->base_origin = measured;
+  for (uint32_t p = 0; p < l->machine->n_processors; p++) {
+    l->out->processors[p].points[0].busy_w = fmax(l->power_w[p] - base, 0);
+    l->out->processors[p].points[0].idle_w = 0;
+    l->out->processors[p].power_origin = measured;
+  }
+}
+
+static double measure_base(const lab *l) {
+  double mj = energy_mj(l), start = seconds();
+  if (mj < 0) return -1;
+  say(l, "watts at rest");
+  nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+  return power_between(mj, start, l);
+}
+
+/* ---- All of it ---- */
+
+static cosrel_status make(lab *l, cosrel_error *error) {
+  uint32_t n = l->machine->n_processors;
+  double base = measure_base(l);
+  for (uint32_t p = 0; p < n; p++) COSREL_TRY(measure_processor(l, p, error));
+  for (uint32_t p = 0; p < n; p++) take_costs(l, p);
+  take_power(l, base);
+  COSREL_TRY(measure_links(l, error));
+  COSREL_TRY(measure_contention(l, error));
+  COSREL_TRY(cosrel_profile_check(l->out, l->out->name, error));
+  return measure_handover(l, error);
+}
+
+static void lab_clear(lab *l) {
+  for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++)
+    for (uint32_t m = 0; m < COSREL_MODELS_MAX; m++) {
+      cosrel_bench_destroy(l->benches[p][m]);
+      cosrel_measurement_clear(&l->measured[p][m]);
+    }
+  free(l);
+}
+
 cosrel_status cosrel_profile_measure(const cosrel_machine *machine, const cosrel_profiled_model *models,
                                      uint32_t n_models, const cosrel_measure_config *config, const char *name,
                                      cosrel_profile *out, cosrel_error *error) {
-  cosrel_status status = COSREL_OK;
   memset(out, 0, sizeof *out);
-  if (n_models > COSREL_MODELS_MAX)
-    return cosrel_fail(error, COSREL_LIMIT, "expected at most %d models, got %u", COSREL_MODELS_MAX, n_models);
+  if (n_models == 0 || n_models > COSREL_MODELS_MAX)
+    return cosrel_fail(error, COSREL_LIMIT, "expected 1 to %d models, got %u", COSREL_MODELS_MAX, n_models);
+  lab *l = calloc(1, sizeof *l);
   out->n_processors = machine->n_processors;
   out->sources = calloc(N_SOURCES, sizeof *out->sources);
   out->models = calloc(n_models, sizeof *out->models);
-  if (out->sources == NULL || out->models == NULL) goto no_memory;
+  cosrel_status status = COSREL_NOMEM;
+  if (l == NULL || out->sources == NULL || out->models == NULL) goto done;
+  *l = (lab){.machine = machine, .models = models, .config = config, .out = out};
   out->n_sources = N_SOURCES;
   describe(machine, name, out);
   for (uint32_t m = 0; m < n_models; m++) {
     out->n_models = m + 1;
-    const cosrel_network *network = machine->networks[models[m].network];
-    if (copy_model(network, models[m].name, machine->n_processors, &out->models[m]) != COSREL_OK) goto no_memory;
+    if (copy_model(machine->networks[models[m].network], models[m].name, machine->n_processors, &out->models[m]) !=
+        COSREL_OK)
+      goto done;
   }
-  for (uint32_t p = 0; p < machine->n_processors && status == COSREL_OK; p++)
-    status = measure_processor(&(task){machine, p, models, config, out, error, COSREL_OK});
-  if (status == COSREL_OK) status = measure_links(machine, out, error);
-  if (status == COSREL_OK) status = cosrel_profile_check(out, name, error);
-  if (status != COSREL_OK) cosrel_profile_clear(out);
-  return status;
+  cosrel_error inner = {""};
+  status = make(l, &inner);
+  if (status != COSREL_OK) cosrel_fail(error, status, "%s", inner.text);
 
-no_memory:
-  cosrel_profile_clear(out);
-  return cosrel_fail(error, COSREL_NOMEM, "%s: %s", name, cosrel_status_text(COSREL_NOMEM));
+done:
+  if (status == COSREL_NOMEM) cosrel_fail(error, COSREL_NOMEM, "%s: %s", name, cosrel_status_text(COSREL_NOMEM));
+  if (status != COSREL_OK) cosrel_profile_clear(out);
+  if (l != NULL) lab_clear(l);
+  return status;
+}
+
+/* ---- Merging ---- */
+
+static cosrel_status expect_same_processors(const cosrel_profile *fresh, const cosrel_profile *old, const char *where,
+                                            cosrel_error *error) {
+  if (fresh->n_processors != old->n_processors)
+    return cosrel_fail(error, COSREL_INVALID, "%s: expected the same processors, %u of them, got %u", where,
+                       fresh->n_processors, old->n_processors);
+  for (uint32_t p = 0; p < fresh->n_processors; p++) {
+    const cosrel_processor *a = &fresh->processors[p], *b = &old->processors[p];
+    if (strcmp(a->name, b->name) != 0 || strcmp(a->backend, b->backend) != 0)
+      return cosrel_fail(error, COSREL_INVALID, "%s: processors[%u]: expected %.120s, got %.120s (%s)", where, p,
+                         a->backend, b->backend, b->name);
+  }
+  return COSREL_OK;
+}
+
+/* Index of `text` among the sources, added if it is new; the room is there. */
+static uint16_t source_of(cosrel_profile *profile, const char *text) {
+  uint32_t i = 0;
+  while (i < profile->n_sources && strcmp(profile->sources[i], text) != 0) i++;
+  if (i == profile->n_sources) memcpy(profile->sources[profile->n_sources++], text, strlen(text) + 1);
+  return (uint16_t)i;
+}
+
+static cosrel_status add_model(cosrel_profile *fresh, const cosrel_profile *old, uint32_t m) {
+  const cosrel_model *from = &old->models[m].model;
+  cosrel_profile_model *to = &fresh->models[fresh->n_models++]; /* counted at once, so that clearing finds it */
+  size_t n_costs = (size_t)from->n_units * old->n_processors * COSREL_PRECISION_COUNT;
+  *to = old->models[m];
+  to->model.units = malloc(from->n_units * sizeof *from->units);
+  to->model.inputs = malloc(from->n_edges * sizeof *from->inputs);
+  to->costs = malloc(n_costs * sizeof *to->costs);
+  if (to->model.units == NULL || to->model.inputs == NULL || to->costs == NULL) return COSREL_NOMEM;
+  memcpy(to->model.units, from->units, from->n_units * sizeof *from->units);
+  memcpy(to->model.inputs, from->inputs, from->n_edges * sizeof *from->inputs);
+  memcpy(to->costs, old->models[m].costs, n_costs * sizeof *to->costs);
+  for (size_t i = 0; i < n_costs; i++)
+    if (to->costs[i].mean_ns >= 0)
+      to->costs[i].origin.source = source_of(fresh, old->sources[to->costs[i].origin.source]);
+  return COSREL_OK;
+}
+
+cosrel_status cosrel_profile_merge(cosrel_profile *fresh, const cosrel_profile *old, const char *where,
+                                   cosrel_error *error) {
+  COSREL_TRY(expect_same_processors(fresh, old, where, error));
+  cosrel_profile_model *models = realloc(fresh->models, (fresh->n_models + old->n_models) * sizeof *models);
+  if (models != NULL) fresh->models = models;
+  void *sources = realloc(fresh->sources, (fresh->n_sources + old->n_sources) * sizeof *fresh->sources);
+  if (sources != NULL) fresh->sources = sources;
+  cosrel_status status = models != NULL && sources != NULL ? COSREL_OK : COSREL_NOMEM;
+  for (uint32_t m = 0; m < old->n_models && status == COSREL_OK; m++)
+    if (cosrel_profile_find_model(fresh, old->models[m].model.name) < 0) status = add_model(fresh, old, m);
+  if (status != COSREL_OK) return cosrel_fail(error, status, "%s: %s", where, cosrel_status_text(status));
+  return cosrel_profile_check(fresh, where, error);
 }

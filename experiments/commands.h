@@ -7,6 +7,7 @@ int cosrel_cmd_bound(int argc, char **argv);
 int cosrel_cmd_compare(int argc, char **argv);
 int cosrel_cmd_devices(int argc, char **argv);
 int cosrel_cmd_inspect(int argc, char **argv);
+int cosrel_cmd_profile(int argc, char **argv);
 int cosrel_cmd_replay(int argc, char **argv);
 int cosrel_cmd_run(int argc, char **argv);
 int cosrel_cmd_train(int argc, char **argv);

@@ -12,6 +12,7 @@ static const struct {
     {"compare", "compares policies on many cases, with intervals", cosrel_cmd_compare},
     {"devices", "shows what can be a processor on this machine", cosrel_cmd_devices},
     {"inspect", "shows a model as units", cosrel_cmd_inspect},
+    {"profile", "measures models on this machine's processors", cosrel_cmd_profile},
     {"replay", "simulates one workload under one policy", cosrel_cmd_replay},
     {"run", "executes real models on this machine's processors", cosrel_cmd_run},
     {"train", "trains a policy on simulated devices", cosrel_cmd_train},

@@ -236,6 +236,10 @@ static cosrel_status check_model(const cosrel_profile *profile, uint32_t m, cons
                          m, model->name);
     }
   }
+  if (!cosrel_text_is_good(profile->models[m].fingerprint, COSREL_NAME_MAX)) {
+    return cosrel_fail(error, COSREL_FORMAT, "%s: models[%u].fingerprint: expected at most %d printable bytes", where,
+                       m, COSREL_NAME_MAX - 1);
+  }
   if (profile->models[m].costs == NULL) {
     return cosrel_fail(error, COSREL_FORMAT, "%s: models[%u]: expected costs", where, m);
   }

@@ -94,6 +94,7 @@ typedef struct cosrel_thermal {
 
 typedef struct cosrel_profile_model {
   cosrel_model model;
+  char fingerprint[COSREL_NAME_MAX]; /* of what was measured, e.g. a hash of its structure and weights; may be empty */
   cosrel_cost *costs; /* [n_units][n_processors][COSREL_PRECISION_COUNT], owned; see cosrel_profile_cost */
 } cosrel_profile_model;
 

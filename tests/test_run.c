@@ -293,24 +293,23 @@ static void test_another_models_profile_is_refused(void **state) {
 static void test_measure_prefixes(void **state) {
   (void)state;
   setup *s = setup_new("closed");
-  const cosrel_network *network = s->sources.networks[0];
-  const cosrel_measure_config config = {.rounds = 2};
+  const cosrel_profiled_model model = {"squeezenet1_1@32", s->sources.streams[0].network,
+                                       (const float *const *)s->sources.streams[0].inputs};
+  cosrel_bench *bench;
   cosrel_measurement m;
   cosrel_error error = {""};
-  void *arena;
-  assert_int_equal(posix_memalign(&arena, COSREL_ALIGNMENT, (size_t)network->arena_bytes), 0);
-  assert_int_equal(cosrel_measure_network(s->machine.backends[0], s->machine.prepared[0][0], network, arena, NULL,
-                                          (const float *const *)s->sources.streams[0].inputs, &config, &m, &error),
-                   COSREL_OK);
+  assert_int_equal(cosrel_bench_create(&s->machine, 0, &model, 2, &bench, &error), COSREL_OK);
+  for (int round = 0; round < 5; round++) assert_int_equal(cosrel_bench_round(bench, &error), COSREL_OK);
+  assert_int_equal(cosrel_bench_result(bench, &m, &error), COSREL_OK);
   static const uint16_t ends[] = {1, 2, 4, 8, 16, 32, 38};
   assert_int_equal(m.n_prefixes, sizeof ends / sizeof *ends);
   assert_memory_equal(m.ends, ends, sizeof ends);
   assert_int_equal(m.rounds, 2);
   for (uint32_t i = 0; i < m.n_prefixes; i++) assert_true(m.prefixes[i].ns > 0 && m.prefixes[i].cv >= 0);
   for (uint32_t u = 0; u < m.n_units; u++) assert_true(m.units[u].ns > 0);
-  assert_true(m.launch_ns >= 0);
+  assert_true(m.submit_ns >= 0);
   cosrel_measurement_clear(&m);
-  free(arena);
+  cosrel_bench_destroy(bench);
   setup_free(s);
 }
 

@@ -251,11 +251,12 @@ static void read_unit(const cosrel_json_at *at, cosrel_model *model, cosrel_unit
 }
 
 static void read_model(const cosrel_json_at *at, const cosrel_profile *profile, uint32_t m) {
-  static const char *const keys[] = {"name", "input_elems", "units", NULL};
+  static const char *const keys[] = {"name", "fingerprint", "input_elems", "units", NULL};
   cosrel_profile_model *out = &profile->models[m];
   cosrel_model *model = &out->model;
   cosrel_json_keys(at, keys);
   cosrel_json_text(at, "name", required, model->name, sizeof model->name);
+  cosrel_json_text(at, "fingerprint", optional, out->fingerprint, sizeof out->fingerprint);
   cosrel_json_count(at, "input_elems", required, COSREL_COUNT_MAX, &model->input_elems);
   cosrel_json_at units = cosrel_json_array(at, "units", required);
   size_t n = cosrel_json_size(&units, COSREL_UNITS_MAX);
@@ -484,6 +485,8 @@ static void put_profile(cosrel_json_writer *writer, const cosrel_profile *profil
   for (uint32_t m = 0; m < profile->n_models; m++) {
     const cosrel_model *model = &profile->models[m].model;
     cosrel_json_put_text(writer, m == 0 ? "\n    {\"name\": " : ",\n    {\"name\": ", model->name);
+    if (profile->models[m].fingerprint[0] != '\0')
+      cosrel_json_put_text(writer, ", \"fingerprint\": ", profile->models[m].fingerprint);
     fprintf(writer->file, ", \"input_elems\": %" PRIu64 ", \"units\": [\n", model->input_elems);
     for (uint32_t u = 0; u < model->n_units; u++) {
       if (u > 0) fputs(",\n", writer->file);
