@@ -8,10 +8,13 @@
  * write. Slots that are NULL where "optional" is said have the default that is said. Nothing but open, prepare and
  * buffer_create may allocate.
  *
- * Failure: a slot returns COSREL_OK or the reason. After a failure of submit, wait, read or write the arena's tensors
- * that the segment was to write are undefined, all others are whole; the backend has stopped using the arena; buffers
- * stay owned by their owner. COSREL_INTERRUPTED: cancelled or over its time; the instance stays usable. COSREL_IO: the
- * device is lost; only release and close may follow. wait must return within its budget plus one second. */
+ * Failure: a slot returns COSREL_OK or the reason. After a failure of submit, wait, read or write the bytes of what was
+ * to be written are undefined, all other bytes of the arena are as they were. Tensors share bytes (backends/network.h):
+ * the segment's later units may have written where its inputs lay, so what it read is not whole any more and the
+ * segment is not run again; outputs of the model that are done stay whole. The backend has stopped using the arena;
+ * buffers stay owned by their owner. COSREL_INTERRUPTED: cancelled or over its time; the instance stays usable.
+ * COSREL_IO: the device is lost; only release and close may follow. wait must return within its budget plus one second.
+ */
 #ifndef COSREL_BACKENDS_BACKEND_H
 #define COSREL_BACKENDS_BACKEND_H
 

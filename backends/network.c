@@ -112,8 +112,8 @@ typedef struct placing {
   int32_t *tensor_of; /* [n_values] or -1 */
   int32_t *values;    /* [n_tensors] */
   cosrel_arena_tensor *tensors;
-  uint32_t n_tensors, n_readers;
-  uint32_t *readers; /* units, grouped by tensor; NULL while they are counted */
+  uint32_t n_tensors;
+  uint32_t *readers; /* units, grouped by tensor */
 } placing;
 
 static void add_tensor(placing *p, int32_t value, int32_t producer) {
@@ -132,8 +132,8 @@ static bool depends_on(const cosrel_model *model, uint32_t unit, int32_t produce
   return false;
 }
 
-/* Calls the unit a reader of each placed value that its nodes read; called once to count and once to fill in. */
-static bool read_by_unit(placing *p, uint32_t u) {
+/* Whether the nodes of unit u read only what the model says that it reads. */
+static bool reads_its_inputs(const placing *p, uint32_t u) {
   const cosrel_network *network = p->network;
   const cosrel_network_unit *unit = &network->units[u];
   for (uint32_t i = 0; i < unit->n_nodes; i++) {
@@ -141,13 +141,29 @@ static bool read_by_unit(placing *p, uint32_t u) {
     for (uint32_t k = 0; k < node->n_inputs; k++) {
       int32_t value = cosrel_net_node_inputs(&network->net, node)[k];
       if (value < 0 || !is_placed(network, value)) continue;
-      cosrel_arena_tensor *t = &p->tensors[p->tensor_of[value]];
-      if (!depends_on(&network->model, u, t->producer)) return false;
-      if (p->readers != NULL) p->readers[t->first_reader + t->n_readers] = u;
-      t->n_readers++;
+      if (!depends_on(&network->model, u, p->tensors[p->tensor_of[value]].producer)) return false;
     }
   }
   return true;
+}
+
+/* The readers of a tensor are all units that the model says depend on it, so all inputs of the model have the same: the
+ * runtime moves tensors between memories by the model, and what it moves for a unit must be whole. */
+static cosrel_status list_readers(placing *p) {
+  const cosrel_model *model = &p->network->model;
+  size_t most = 0;
+  for (uint32_t t = 0; t < p->n_tensors; t++)
+    for (uint32_t u = 0; u < model->n_units; u++) most += depends_on(model, u, p->tensors[t].producer);
+  p->readers = calloc(most + 1, sizeof *p->readers);
+  if (p->readers == NULL) return COSREL_NOMEM;
+  uint32_t n = 0;
+  for (uint32_t t = 0; t < p->n_tensors; t++) {
+    p->tensors[t].first_reader = n;
+    for (uint32_t u = 0; u < model->n_units; u++)
+      if (depends_on(model, u, p->tensors[t].producer)) p->readers[n++] = u;
+    p->tensors[t].n_readers = n - p->tensors[t].first_reader;
+  }
+  return COSREL_OK;
 }
 
 static void keep_outputs(placing *p) {
@@ -179,19 +195,12 @@ static cosrel_status place_tensors(cosrel_network *network, cosrel_error *error)
   for (uint32_t u = 0; u < n_units; u++) add_tensor(&p, network->units[u].output, (int32_t)u);
 
   for (uint32_t u = 0; u < n_units; u++) {
-    if (read_by_unit(&p, u)) continue;
+    if (reads_its_inputs(&p, u)) continue;
     status = cosrel_fail(error, COSREL_INTERNAL, "%s: %s reads a unit that it does not depend on", net->name,
                          network->model.units[u].name);
     goto done;
   }
-  for (uint32_t t = 0; t < p.n_tensors; t++) {
-    p.tensors[t].first_reader = p.n_readers;
-    p.n_readers += p.tensors[t].n_readers;
-    p.tensors[t].n_readers = 0;
-  }
-  p.readers = calloc(p.n_readers + 1, sizeof *p.readers);
-  if (p.readers == NULL) goto no_memory;
-  for (uint32_t u = 0; u < n_units; u++) read_by_unit(&p, u);
+  if (list_readers(&p) != COSREL_OK) goto no_memory;
   keep_outputs(&p);
   status = cosrel_arena_plan(&network->model, p.tensors, p.n_tensors, p.readers, &network->arena_bytes, error);
   network->arena_bytes += COSREL_PADDING;

@@ -258,6 +258,33 @@ static void outputs_may_be_anything(void **state) {
   cosrel_network_destroy(&network);
 }
 
+static bool share_bytes(const cosrel_network *network, int32_t a, int32_t b) {
+  int64_t a_at = network->offsets[a], b_at = network->offsets[b];
+  return a_at < b_at + (int64_t)cosrel_tensor_bytes(&network->net.values[b].tensor) &&
+         b_at < a_at + (int64_t)cosrel_tensor_bytes(&network->net.values[a].tensor);
+}
+
+/* The runtime moves all inputs together, perhaps only for the unit that reads the last of them: nothing that is made
+ * before may lie on any of them. */
+static void inputs_live_together(void **state) {
+  (void)state;
+  aid_net a;
+  cosrel_network network;
+  aid_begin(&a, 4, 13);
+  int32_t early = aid_input(&a, AID_SHAPE(1, 4, 5, 6)), late = aid_input(&a, AID_SHAPE(1, 4, 5, 6)), y = early;
+  for (int i = 0; i < 4; i++) y = AID_NODE(&a, "Conv", y, aid_constant(&a, AID_SHAPE(4, 4, 1, 1)));
+  y = AID_NODE(&a, "Conv", AID_NODE(&a, "Add", y, late), aid_constant(&a, AID_SHAPE(4, 4, 1, 1)));
+  aid_output(&a, y);
+  create(&a, &network);
+  uint32_t last = network.model.n_units - 2; /* reads `late`, the last unit its output */
+  assert_true(last >= 3);
+  for (uint32_t u = 0; u <= last; u++) {
+    assert_false(share_bytes(&network, network.units[u].output, early));
+    assert_false(share_bytes(&network, network.units[u].output, late));
+  }
+  cosrel_network_destroy(&network);
+}
+
 static void bad_models_give_one_line(void **state) {
   (void)state;
   cosrel_network network;
@@ -273,8 +300,9 @@ static void bad_models_give_one_line(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(zoo_models_keep_their_units), cmocka_unit_test(elementwise_chains_are_one_unit),
-      cmocka_unit_test(outputs_may_be_anything),     cmocka_unit_test(bad_models_give_one_line),
-      cmocka_unit_test(any_legal_order_is_safe),     cmocka_unit_test(a_bad_plan_is_seen),
+      cmocka_unit_test(outputs_may_be_anything),     cmocka_unit_test(inputs_live_together),
+      cmocka_unit_test(bad_models_give_one_line),    cmocka_unit_test(any_legal_order_is_safe),
+      cmocka_unit_test(a_bad_plan_is_seen),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
