@@ -1,5 +1,6 @@
 /* What every backend must do: one list of checks that loops over the table. */
 #include <dirent.h>
+#include <float.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -267,7 +268,12 @@ static int32_t draw_normal(aid_net *a) {
                       aid_constant(a, AID_SHAPE(c)), variance);
     }
     case 2: AID_INTS(a, "axis", aid_draw(a, 0, 3)); return AID_NODE(a, "Softmax", x);
-    case 3: AID_INTS(a, "size", 3); return AID_NODE(a, "LRN", x);
+    case 3:
+      AID_INTS(a, "size", aid_draw(a, 1, 6));
+      aid_float(a, "alpha", 0.5F);
+      if (aid_draw(a, 0, 1) == 0) aid_float(a, "beta", 0.6F);
+      if (aid_draw(a, 0, 1) == 0) aid_float(a, "bias", 2);
+      return AID_NODE(a, "LRN", x);
     default: { /* a layer norm and a GELU in small pieces */
       AID_INTS(a, "axes", -1);
       int32_t d = AID_NODE(a, "Sub", x, AID_NODE(a, "ReduceMean", x));
@@ -388,6 +394,37 @@ static void operators_agree_with_the_reference(void **state) {
     printf("%s: %u of %u drawn nets agree\n", families[f].name, checked, drawn);
     assert_true(checked > DRAWS / 3);
   }
+}
+
+/* Backends may have an erf of their own, at most 1e-6 off; the ends of the axis and NaN are exact. */
+static void erf_is_close(void **state) {
+  (void)state;
+  enum { N = 4096 };
+  aid_net a;
+  cosrel_network network;
+  cosrel_error error;
+  aid_begin(&a, 1, 14);
+  aid_output(&a, AID_NODE(&a, "Erf", aid_input(&a, AID_SHAPE(N))));
+  assert_int_equal(cosrel_net_settle(&a.net, &error), COSREL_OK);
+  assert_int_equal(cosrel_network_create(&a.net, &network, &error), COSREL_OK);
+  float **inputs = aid_inputs(&network.net, 1), *x = inputs[0];
+  for (int i = 0; i < N; i++) x[i] = 12.0F * (float)i / N - 6;
+  x[0] = -INFINITY, x[1] = INFINITY, x[2] = NAN, x[3] = -FLT_MAX, x[4] = 0, x[5] = FLT_MIN;
+  for (const cosrel_backend_ops *const *ops = cosrel_backend_table(); *ops != NULL; ops++) {
+    machine m;
+    if (!open_machine(&m, *ops, &network, 1)) continue;
+    void *arena = aid_arena(&network);
+    float **outputs = run_request(&m, &network, inputs, 1, arena);
+    for (int i = 0; i < N; i++)
+      if (i != 2) assert_true(fabs((double)outputs[0][i] - erf((double)x[i])) <= 1e-6);
+    assert_true(outputs[0][0] == -1 && outputs[0][1] == 1 && isnan(outputs[0][2]) && outputs[0][3] == -1);
+    assert_true(outputs[0][4] == 0);
+    aid_free(outputs, 1);
+    free(arena);
+    close_machine(&m);
+  }
+  aid_free(inputs, 1);
+  cosrel_network_destroy(&network);
 }
 
 /* ---- Whole networks ---- */
@@ -748,6 +785,7 @@ int main(void) {
       cmocka_unit_test(hostile_specs_are_refused),
       cmocka_unit_test(what_cannot_be_opened_says_why),
       cmocka_unit_test(operators_agree_with_the_reference),
+      cmocka_unit_test(erf_is_close),
       cmocka_unit_test(zoo_models_agree_with_the_reference),
       cmocka_unit_test(onnx_test_models_agree_with_the_reference),
       cmocka_unit_test(real_graphs_agree_with_the_reference),

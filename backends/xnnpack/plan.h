@@ -58,6 +58,12 @@ struct cosrel_xnn_step {
     struct {
       size_t rank, dims[COSREL_RANK_MAX], before[COSREL_RANK_MAX], after[COSREL_RANK_MAX];
     } pad;
+    size_t elements; /* of Erf */
+    struct {
+      size_t pixels;
+      uint32_t channels, size;
+      float alpha, beta, bias; /* alpha: of one square */
+    } lrn;                     /* in[1]: the squares of a pixel */
     cosrel_move move;
     cosrel_blas_conv gemm; /* in[1]: its patches */
     struct {

@@ -22,6 +22,10 @@ COSREL_XNN_RULE(cosrel_xnn_softmax);
 COSREL_XNN_RULE(cosrel_xnn_dense_layer);
 COSREL_XNN_RULE(cosrel_xnn_matmul);
 
+/* What XNNPACK does not have (rules_math.c) */
+COSREL_XNN_RULE(cosrel_xnn_erf);
+COSREL_XNN_RULE(cosrel_xnn_lrn);
+
 /* What only moves data (rules_move.c) */
 COSREL_XNN_RULE(cosrel_xnn_reshape);
 COSREL_XNN_RULE(cosrel_xnn_transpose);
