@@ -3,12 +3,12 @@
  * Conv           y[n, m, i] = bias[m] + sum over c, k of w[m, c, k] * x[n, group(m) * C / group + c, wide(i, k)]
  * ConvTranspose  y[n, m, wide(i, k)] = bias[m] + sum over c, k of w[c, m, k] * x[n, c, i]
  *
- * with wide(i, k) = i * stride - pad + k * dilation on each axis (window.h). Sums are in float, in the order c, k. */
+ * with wide(i, k) = i * stride - pad + k * dilation on each axis (slide.h). Sums are in float, in the order c, k. */
 #include "backends/reference/families.h"
-#include "backends/reference/window.h"
+#include "backends/reference/slide.h"
 
 typedef struct convolution {
-  cosrel_window window;
+  cosrel_slide slide;
   int64_t batch, groups;
   int64_t in, out; /* channels of one group */
 } convolution;
@@ -20,10 +20,10 @@ static cosrel_status check_bias(const cosrel_call *call, int64_t channels, cosre
 }
 
 static cosrel_status set_output(const cosrel_call *call, const convolution *c, cosrel_error *error) {
-  const cosrel_window *w = &c->window;
+  const cosrel_slide *w = &c->slide;
   bool spreads = call->node->op->infer == cosrel_conv_transpose_infer;
-  int64_t dims[2 + COSREL_WINDOW_AXES] = {c->batch, c->groups * c->out};
-  for (uint32_t d = 0; d < w->n; d++) dims[2 + d] = (spreads ? w->wide : w->narrow)[COSREL_WINDOW_AXES - w->n + d];
+  int64_t dims[2 + COSREL_SLIDE_AXES] = {c->batch, c->groups * c->out};
+  for (uint32_t d = 0; d < w->n; d++) dims[2 + d] = (spreads ? w->wide : w->narrow)[COSREL_SLIDE_AXES - w->n + d];
   return cosrel_call_set(call, 0, COSREL_F32, 2 + w->n, dims, error);
 }
 
@@ -43,16 +43,15 @@ static cosrel_status read_groups(const cosrel_call *call, convolution *c, cosrel
 
 /* Adds one place of the kernel: to += weight * from, over the planes of one input and one output channel. k: that place
  * on each axis. With `spread`, from is the narrow plane and to the wide one. */
-static void add_place(const cosrel_window *w, const int64_t *k, float weight, const float *from, float *to,
+static void add_place(const cosrel_slide *w, const int64_t *k, float weight, const float *from, float *to,
                       bool spread) {
-  int64_t low[COSREL_WINDOW_AXES], high[COSREL_WINDOW_AXES];
-  for (uint32_t d = 0; d < COSREL_WINDOW_AXES; d++) cosrel_window_range(w, d, k[d], &low[d], &high[d]);
-  int64_t stride = w->stride[2], base = cosrel_window_at(w, 2, 0, k[2]);
+  int64_t low[COSREL_SLIDE_AXES], high[COSREL_SLIDE_AXES];
+  for (uint32_t d = 0; d < COSREL_SLIDE_AXES; d++) cosrel_slide_range(w, d, k[d], &low[d], &high[d]);
+  int64_t stride = w->stride[2], base = cosrel_slide_at(w, 2, 0, k[2]);
   for (int64_t z = low[0]; z < high[0]; z++) {
     for (int64_t y = low[1]; y < high[1]; y++) {
       int64_t narrow = (z * w->narrow[1] + y) * w->narrow[2];
-      int64_t wide =
-          (cosrel_window_at(w, 0, z, k[0]) * w->wide[1] + cosrel_window_at(w, 1, y, k[1])) * w->wide[2] + base;
+      int64_t wide = (cosrel_slide_at(w, 0, z, k[0]) * w->wide[1] + cosrel_slide_at(w, 1, y, k[1])) * w->wide[2] + base;
       if (spread)
         for (int64_t x = low[2]; x < high[2]; x++) to[wide + x * stride] += weight * from[narrow + x];
       else if (stride == 1) /* apart, because it vectorises */
@@ -64,21 +63,21 @@ static void add_place(const cosrel_window *w, const int64_t *k, float weight, co
 }
 
 /* Adds the contribution of one input plane, through one kernel, to one output plane. */
-static void add_plane(const cosrel_window *w, const float *kernel, const float *from, float *to, bool spread) {
-  int64_t k[COSREL_WINDOW_AXES];
+static void add_plane(const cosrel_slide *w, const float *kernel, const float *from, float *to, bool spread) {
+  int64_t k[COSREL_SLIDE_AXES];
   for (k[0] = 0; k[0] < w->kernel[0]; k[0]++)
     for (k[1] = 0; k[1] < w->kernel[1]; k[1]++)
       for (k[2] = 0; k[2] < w->kernel[2]; k[2]++) add_place(w, k, *kernel++, from, to, spread);
 }
 
 static void run(const cosrel_call *call, const convolution *c, bool spread) {
-  const cosrel_window *w = &c->window;
+  const cosrel_slide *w = &c->slide;
   const cosrel_tensor *bias_tensor = cosrel_call_in(call, 2);
   const float *x = call->in[0]->data, *weights = call->in[1]->data;
   const float *bias = bias_tensor != NULL ? bias_tensor->data : NULL;
   float *y = call->out[0]->data;
-  int64_t from_plane = cosrel_window_span(spread ? w->narrow : w->wide);
-  int64_t to_plane = cosrel_window_span(spread ? w->wide : w->narrow), kernel = cosrel_window_span(w->kernel);
+  int64_t from_plane = cosrel_slide_span(spread ? w->narrow : w->wide);
+  int64_t to_plane = cosrel_slide_span(spread ? w->wide : w->narrow), kernel = cosrel_slide_span(w->kernel);
   for (int64_t n = 0; n < c->batch; n++) {
     for (int64_t m = 0; m < c->groups * c->out; m++) {
       int64_t group = m / c->out;
@@ -97,7 +96,7 @@ static void run(const cosrel_call *call, const convolution *c, bool spread) {
 
 static cosrel_status read_conv(const cosrel_call *call, convolution *c, cosrel_error *error) {
   const cosrel_shape *weights = &call->in[1]->shape;
-  cosrel_status status = cosrel_window_slide(call, call->in[1], false, &c->window, error);
+  cosrel_status status = cosrel_slide_read(call, call->in[1], false, &c->slide, error);
   if (status == COSREL_OK) status = read_groups(call, c, error);
   if (status != COSREL_OK) return status;
   if (weights->dims[1] != c->in || weights->dims[0] % c->groups != 0)
@@ -123,7 +122,7 @@ void cosrel_conv_run(const cosrel_call *call) {
 
 static cosrel_status read_conv_transpose(const cosrel_call *call, convolution *c, cosrel_error *error) {
   const cosrel_shape *weights = &call->in[1]->shape;
-  cosrel_status status = cosrel_window_spread(call, call->in[1], &c->window, error);
+  cosrel_status status = cosrel_slide_read_transposed(call, call->in[1], &c->slide, error);
   if (status == COSREL_OK) status = read_groups(call, c, error);
   if (status != COSREL_OK) return status;
   if (weights->dims[0] != c->in * c->groups)
