@@ -21,7 +21,8 @@ static bool is_float(const cosrel_tensor *tensor) { return tensor->dtype == COSR
 static void compute_erf(const cosrel_xnn_step *step, const cosrel_xnn_bases *bases) {
   const float *restrict in = cosrel_xnn_read(bases, &step->in[0]);
   float *restrict out = cosrel_xnn_write(bases, &step->out);
-  for (size_t i = 0; i < step->elements; i++) {
+  size_t n = step->elements;
+  for (size_t i = 0; i < n; i++) {
     double x = fabs((double)in[i]);
     double p =
         1 + x * (0.0705230784 +
@@ -47,14 +48,17 @@ cosrel_status cosrel_xnn_erf(cosrel_xnn_planner *planner, const cosrel_net_node 
 
 /* ---- LRN: y = x / (bias + alpha / size * s)^beta, s the sum of squares over `size` channels around x's ---- */
 
-/* One pixel. `squares`: those of the channels, with zeros for what the windows hold beyond the first and the last. */
-static void normalize(const cosrel_xnn_step *step, const float *restrict squares, const float *restrict x,
+/* One pixel. `squares`: room for those of the channels; zeros lie before and behind, for what the first and the last
+ * windows hold beyond the channels. */
+static void normalize(const cosrel_xnn_step *step, float *restrict squares, const float *restrict x,
                       float *restrict y) {
-  uint32_t channels = step->lrn.channels;
+  uint32_t channels = step->lrn.channels, size = step->lrn.size;
   float alpha = step->lrn.alpha, beta = step->lrn.beta, bias = step->lrn.bias;
-  for (uint32_t c = 0; c < channels; c++) y[c] = squares[c];
-  for (uint32_t k = 1; k < step->lrn.size; k++)
-    for (uint32_t c = 0; c < channels; c++) y[c] += squares[c + k];
+  const float *window = squares - (size - 1) / 2;
+  for (uint32_t c = 0; c < channels; c++) squares[c] = x[c] * x[c];
+  for (uint32_t c = 0; c < channels; c++) y[c] = window[c];
+  for (uint32_t k = 1; k < size; k++)
+    for (uint32_t c = 0; c < channels; c++) y[c] += window[c + k];
   if (beta == 0.75F) { /* that of AlexNet and GoogLeNet: two roots instead of a power */
     for (uint32_t c = 0; c < channels; c++) {
       float root = sqrtf(bias + alpha * y[c]);
@@ -68,12 +72,10 @@ static void normalize(const cosrel_xnn_step *step, const float *restrict squares
 static void compute_lrn(const cosrel_xnn_step *step, const cosrel_xnn_bases *bases) {
   const float *x = cosrel_xnn_read(bases, &step->in[0]);
   float *y = cosrel_xnn_write(bases, &step->out), *squares = cosrel_xnn_write(bases, &step->in[1]);
-  uint32_t channels = step->lrn.channels, before = (step->lrn.size - 1) / 2;
+  uint32_t channels = step->lrn.channels;
   memset(squares, 0, (channels + step->lrn.size) * sizeof *squares);
-  for (size_t i = 0; i < step->lrn.pixels; i++, x += channels, y += channels) {
-    for (uint32_t c = 0; c < channels; c++) squares[before + c] = x[c] * x[c];
-    normalize(step, squares, x, y);
-  }
+  squares += (step->lrn.size - 1) / 2;
+  for (size_t i = 0; i < step->lrn.pixels; i++, x += channels, y += channels) normalize(step, squares, x, y);
 }
 
 cosrel_status cosrel_xnn_lrn(cosrel_xnn_planner *planner, const cosrel_net_node *node) {
