@@ -7,6 +7,7 @@
 #endif
 
 #include "experiments/commands.h"
+#include "experiments/fidelity.h"
 #include "experiments/inputs.h"
 #include "experiments/present.h"
 #include "experiments/progress.h"
@@ -15,7 +16,7 @@
 
 typedef struct request {
   cosrel_run_options run;
-  cosrel_strings policies, arrivals;
+  cosrel_strings policies, arrivals, traces;
   cosrel_numbers loads;
   const char *subject, *out, *csv;
   uint64_t seeds, offline_seeds, threads;
@@ -119,6 +120,33 @@ static cosrel_status present(const request *q, const cosrel_comparison *comparis
   return status;
 }
 
+/* With --trace: runs against simulations of them (experiments/fidelity.h). */
+static cosrel_status judge_traces(const request *q, cosrel_error *error) {
+  cosrel_inputs inputs = {0};
+  cosrel_fidelity fidelity = {0};
+  const cosrel_cell_config config = cosrel_run_config(&q->run);
+  cosrel_status status = COSREL_OK;
+  if (q->run.profiles.n != 1 || q->run.workloads.n != 1)
+    status = cosrel_fail(error, COSREL_INVALID, "compare: expected one --profile and one --workload with --trace");
+  if (status == COSREL_OK) status = cosrel_inputs_load(&q->run.profiles, &q->run.workloads, &inputs, error);
+  if (status == COSREL_OK) status = cosrel_inputs_solve(&inputs, error);
+  if (status == COSREL_OK) {
+    fidelity = (cosrel_fidelity){
+        .profile = inputs.profiles, .workload = inputs.workloads, .bound = cosrel_inputs_bound(&inputs, 0, 0)};
+    cosrel_interrupt_catch();
+    status = cosrel_fidelity_run(&fidelity, &q->traces, q->run.workloads.items[0], &config, (uint32_t)q->seeds,
+                                 cosrel_interrupted, error);
+  }
+  if (status == COSREL_OK && q->out != NULL) status = cosrel_json_write(q->out, cosrel_fidelity_json(&fidelity), error);
+  if (status == COSREL_OK && q->run.json)
+    status = cosrel_json_print(cosrel_fidelity_json(&fidelity), error);
+  else if (status == COSREL_OK)
+    cosrel_fidelity_print(&fidelity);
+  cosrel_fidelity_clear(&fidelity);
+  cosrel_inputs_clear(&inputs);
+  return status;
+}
+
 int cosrel_cmd_compare(int argc, char **argv) {
   request q = {.run = COSREL_RUN_OPTIONS_DEFAULT,
                .policies = {1, {"all"}},
@@ -135,7 +163,9 @@ int cosrel_cmd_compare(int argc, char **argv) {
       "Runs every policy on every case (profile x workload x arrivals x load) with the same seeds and\n"
       "prints one table for open and one for closed loop. In open loop U is the headline; in closed\n"
       "loop, where load means nothing, G. `all` means every built-in policy and cosrel, the shipped\n"
-      "one; add policy files by path. The subject is set against each of the others, in pairs.",
+      "one; add policy files by path. The subject is set against each of the others, in pairs.\n"
+      "With --trace nothing of that: what each trace says of its run, as `cosrel run --trace` writes it,\n"
+      "is set against simulations of that run under the same policy, on the profile that it ran with.",
       "cosrel compare --profile traces/profiles/*.json --workload experiments/workloads/test/*.json \\\n"
       "    --policies all,build/demo/policy.safetensors --load 0.6,0.9 --seeds 5",
       0,
@@ -155,6 +185,7 @@ int cosrel_cmd_compare(int argc, char **argv) {
       {"threads", COSREL_OPTION_COUNT, &q.threads, "N", "threads; they do not change the figures (all processors)", 1,
        1024, false},
       {"out", COSREL_OPTION_TEXT, &q.out, "F", "writes the JSON document there, without its cells", 0, 0, false},
+      {"trace", COSREL_OPTION_FILES, &q.traces, "T...", "of runs: how well does simulation predict them?", 0, 0, false},
       {"csv", COSREL_OPTION_TEXT, &q.csv, "F", "writes one line per run", 0, 0, false},
       COSREL_OPTION_END,
   };
@@ -165,6 +196,10 @@ int cosrel_cmd_compare(int argc, char **argv) {
                                              : (cosrel_strings){3, {"closed", "periodic", "poisson"}};
 
   cosrel_error error = {""};
+  if (q.traces.n > 0) {
+    cosrel_status judged = judge_traces(&q, &error);
+    return judged == COSREL_OK ? 0 : cosrel_report(judged, &error);
+  }
   cosrel_inputs inputs = {0};
   cosrel_names names = {0};
   cosrel_contender contenders[COSREL_OPTION_ITEMS_MAX];

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "traces/recording.h"
+#include "traces/results.h"
 #include "traces/workload_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,11 +27,29 @@ static void trace_workload(const cosrel_recording *recording, cosrel_workload *o
   }
 }
 
+static void fuzz_results(const uint8_t *data, size_t size) {
+  static cosrel_results results;
+  cosrel_error error = {""};
+  if (cosrel_results_parse((const char *)data, size, "input", &results, &error) != COSREL_OK) {
+    if (strncmp(error.text, "input: ", 7) != 0 || strchr(error.text, '\n') != NULL) abort();
+    return;
+  }
+  for (uint32_t i = 0; i < results.n_outcomes; i++)
+    if (results.outcomes[i].stream >= results.n_streams || results.outcomes[i].arrival > results.outcomes[i].end)
+      abort();
+  for (uint32_t i = 0; i < results.n_segments; i++)
+    if (results.segments[i].processor >= results.n_processors ||
+        results.segments[i].started > results.segments[i].ended)
+      abort();
+  cosrel_results_clear(&results);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const char where[] = "input";
   static cosrel_recording recording;
   static cosrel_workload first, second;
   cosrel_error error = {""};
+  fuzz_results(data, size);
   if (cosrel_recording_parse((const char *)data, size, where, &recording, &error) != COSREL_OK) {
     if (strncmp(error.text, "input: ", 7) != 0 || strchr(error.text, '\n') != NULL) abort();
     if (recording.n_streams != 0) abort();
