@@ -76,6 +76,7 @@ help:
 	@echo 'make demo       trains a policy, compares it with every other one, writes build/demo/'
 	@echo 'make proof      the shipped policy on the test split: tables and JSON in build/proof/ (QUICK=1 for a taste)'
 	@echo 'make proof-seeds  how far trainings with other seeds end apart'
+	@echo 'make fidelity   every policy on this machine, and how well simulation predicts that (QUICK=1 for a taste)'
 	@echo 'make test       every test (make test ONLY='engine state' for some)'
 	@echo 'make profiles   the bundled device profiles, anew from traces/figures'
 	@echo 'make bench      one JSON line per figure (make bench ONLY=sim for some)'
@@ -171,6 +172,11 @@ proof-seeds: deps
 	@$(MAKE) --no-print-directory all
 	@COSREL=$(BUILD)/cosrel experiments/proof.sh $(BUILD)/proof seeds
 
+# Half an hour on this machine's cores, QUICK=1 a minute (experiments/fidelity.sh says what is run).
+fidelity: deps
+	@$(MAKE) --no-print-directory all
+	@COSREL=$(BUILD)/cosrel experiments/fidelity.sh $(BUILD)/fidelity
+
 bench: $(BENCHES)
 	@for b in $(filter $(if $(ONLY),$(addprefix %/bench_,$(ONLY)),%),$(BENCHES)); do $$b || exit 1; done
 
@@ -244,6 +250,6 @@ clean:
 	rm -rf $(BUILD)
 
 always:
-.PHONY: all help deps test run-tests demo proof proof-seeds profiles bench asan ubsan tsan cov lint format lint-format lint-tidy lint-cppcheck fuzz run-fuzzers install clean always
+.PHONY: all help deps test run-tests demo fidelity proof proof-seeds profiles bench asan ubsan tsan cov lint format lint-format lint-tidy lint-cppcheck fuzz run-fuzzers install clean always
 .SECONDARY:
 .DELETE_ON_ERROR:

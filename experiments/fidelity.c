@@ -136,13 +136,17 @@ cosrel_status cosrel_fidelity_run(cosrel_fidelity *fidelity, const cosrel_string
   cosrel_workload *workload = calloc(1, sizeof *workload);
   cosrel_status status = COSREL_OK;
   fidelity->rows = calloc(traces->n, sizeof *fidelity->rows);
-  if (results == NULL || workload == NULL || fidelity->rows == NULL)
+  if (results == NULL || workload == NULL || fidelity->rows == NULL) {
     status = cosrel_fail(error, COSREL_NOMEM, "no memory for %u traces", traces->n);
+    goto done;
+  }
   for (uint32_t i = 0; i < traces->n && status == COSREL_OK; i++) {
     status = add_trace(fidelity, traces->items[i], workload_path, config, seeds, stop, results, workload, error);
     cosrel_results_clear(results);
     cosrel_workload_clear(workload);
   }
+
+done:
   free(results);
   free(workload);
   return status;

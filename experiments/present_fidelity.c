@@ -74,9 +74,29 @@ static void print_row(const cosrel_fidelity *fidelity, uint32_t row) {
   printf("\n");
 }
 
+/* A line per policy: what was measured, and how far the prediction is off. */
+static void print_loop(const cosrel_fidelity *fidelity, bool closed) {
+  static const cosrel_tally_kind columns[] = {COSREL_TALLY_RATE, COSREL_TALLY_MEAN, COSREL_TALLY_P95, COSREL_TALLY_ANTT,
+                                              COSREL_TALLY_U};
+  printf("%s loop, measured and error of the prediction in %%\n%-24s", loop_name(closed), "policy");
+  printf(" %9s %8s %9s %8s %9s %8s %9s %8s %9s %8s", "Hz", "", "mean ms", "", "p95 ms", "", "ANTT", "", "U", "");
+  printf("\n");
+  for (uint32_t row = 0; row < fidelity->n_rows; row++) {
+    cosrel_fidelity_figure figures[COSREL_FIDELITY_FIGURES_MAX];
+    if (fidelity->rows[row].closed != closed) continue;
+    cosrel_fidelity_figures(fidelity, row, figures);
+    const char *slash = strrchr(fidelity->rows[row].policy, '/');
+    printf("%-24.24s", slash != NULL ? slash + 1 : fidelity->rows[row].policy);
+    for (int i = 0; i < 5; i++)
+      printf(" %9.3f %+8.1f", figures[columns[i]].measured, figures[columns[i]].error_percent);
+    printf("\n");
+  }
+}
+
 static void print_verdict(const cosrel_fidelity *fidelity, bool closed) {
   verdict v = judge(fidelity, closed);
   if (v.n == 0) return;
+  print_loop(fidelity, closed);
   printf("%s loop, %u polic%s, mean (worst) error:", loop_name(closed), v.n, v.n == 1 ? "y" : "ies");
   for (int i = 0; i < JUDGED; i++)
     printf("%s %s %.1f %% (%.1f %%)", i > 0 ? "," : "",
@@ -85,10 +105,12 @@ static void print_verdict(const cosrel_fidelity *fidelity, bool closed) {
                     : "p95 latency",
            v.mean_percent[i], v.worst_percent[i]);
   printf("\n");
-  if (v.n < 2) return;
-  printf("%s loop, Kendall's tau of the ranking by", loop_name(closed));
-  for (int i = 0; i < RANKED; i++)
-    printf("%s %s %.3f", i > 0 ? "," : "", i == 0 ? "throughput" : kinds[ranked[i]].text, v.tau[i]);
+  if (v.n > 1) {
+    printf("%s loop, Kendall's tau of the ranking by", loop_name(closed));
+    for (int i = 0; i < RANKED; i++)
+      printf("%s %s %.3f", i > 0 ? "," : "", i == 0 ? "throughput" : kinds[ranked[i]].text, v.tau[i]);
+    printf("\n");
+  }
   printf("\n");
 }
 

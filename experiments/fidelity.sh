@@ -1,0 +1,95 @@
+#!/bin/sh
+# What policies are worth on this machine, and how well simulation predicts it. Measures a profile, trains a policy on it,
+# runs every policy, closed and open loop, then sets each run's trace against simulations of that run.
+#
+#   experiments/fidelity.sh FOLDER
+#
+# Processors are two cores as two processors; PROCESSORS and WORKLOAD say others. Every policy runs SECONDS_EACH (30)
+# closed and as long open, in SLICES (3) that take turns with those of the other policies, so that a slow minute of the
+# machine hits all alike. About 30 minutes with the default of some 20 policies: PROFILE_S (60) + training (60) +
+# policies * 2 * SECONDS_EACH, and a few seconds for each slice; QUICK=1 takes 5 policies and 2 slices of 1 s, about a
+# minute. Let nothing else run meanwhile: what others take from the cores is not in the profile.
+#
+# Tables go to FOLDER/measured.txt and FOLDER/fidelity.txt, numbers to FOLDER/fidelity.json, and FOLDER keeps the profile,
+# the policy, every run's JSON and its trace.
+set -eu
+folder=$1
+cosrel=${COSREL:-build/cosrel}
+workload=${WORKLOAD:-experiments/workloads/machine/mix.json}
+processors=${PROCESSORS:-cpu0=xnnpack:cores=0 cpu1=xnnpack:cores=1}
+load=${LOAD:-0.8}
+if [ -n "${QUICK:-}" ]; then
+  each=${SECONDS_EACH:-2} slices=${SLICES:-2} profile_s=${PROFILE_S:-5} decisions=${DECISIONS:-20000}
+  policies=${POLICIES:-all-cpu0 fcfs eft lp-price}
+else
+  each=${SECONDS_EACH:-30} slices=${SLICES:-3} profile_s=${PROFILE_S:-60} decisions=${DECISIONS:-1000000}
+  policies=${POLICIES:-all-cpu0 all-cpu1 best-static static-order round-robin fcfs random sel eft heft least-slack edf dream
+    dmda pf srpt lp-price rollout anneal}
+  if [ -f agent/cosrel.safetensors ]; then policies="cosrel $policies"; fi
+fi
+slice_s=$(awk "BEGIN { print $each / $slices }")
+mkdir -p "$folder"
+rm -f "$folder"/run-*.json "$folder"/trace-*.json
+
+say() { printf '\n== %s\n' "$*"; }
+
+say "profile: $processors"
+# shellcheck disable=SC2086
+"$cosrel" profile --workload "$workload" -o "$folder/profile.json" --time "$profile_s" --rounds 10000 \
+  --processor $processors 2> "$folder/profile.log"
+
+say "training on it: $decisions decisions"
+"$cosrel" train --profile "$folder/profile.json" --workload "$workload" --decisions "$decisions" --mixes 0 --quiet \
+  -o "$folder/trained.safetensors" 2> "$folder/train.log"
+policies="$folder/trained.safetensors $policies"
+
+# run LOOP SLICE POLICY OPTIONS...: the result in run-*.json, the trace in trace-*.json.
+run() {
+  loop=$1 seed=$2 policy=$3
+  name=$loop-$(basename "$policy" .safetensors)-$seed
+  shift 3
+  "$cosrel" run --profile "$folder/profile.json" --workload "$workload" --policy "$policy" --duration "$slice_s" \
+    --seed "$seed" --timing --json --trace "$folder/trace-$name.json" "$@" > "$folder/run-$name.json" 2> "$folder/run.log" ||
+    { cat "$folder/run.log" >&2; exit 1; }
+  if [ -t 2 ]; then printf '\r%-70s' "slice $seed: $policy, $loop loop" >&2; fi
+}
+
+say "runs: $(echo "$policies" | wc -w) policies, $slices slices of $slice_s s, closed loop and open loop at load $load"
+start=$(date +%s)
+for slice in $(seq "$slices"); do
+  for policy in $policies; do
+    run closed "$slice" "$policy" --arrivals closed
+    run open "$slice" "$policy" --load "$load"
+  done
+  echo "slice $slice done after $(($(date +%s) - start)) s"
+done
+if [ -t 2 ]; then printf '\r%-70s\r' "" >&2; fi
+
+say "measured"
+# Means over the slices of a policy, from the runs' JSON; the longest p99 of a decision. Overhead is what was neither
+# kernels nor moving tensors, as a share of the time in segments, mean over the processors.
+for loop in closed open; do
+  printf '%s loop\n%-24s %8s %8s %8s %8s %8s %10s %10s %9s\n' $loop policy U ANTT 'p95 NTT' STP G 'decide us' 'p99 us' \
+    'rest %'
+  for policy in $policies; do
+    awk -v policy="$(basename "$policy" .safetensors)" '
+      function number() { sub(/.*: /, ""); sub(/,.*/, ""); return $0 + 0 }
+      /^  "(u|antt|p95_ntt|stp|g)":/ { key = $1; sub(/^"/, "", key); sub(/".*/, "", key); sum[key] += number(); next }
+      /"policy":/ { runs++ }
+      /^  "decision_ns"/ { timed = 1 }
+      timed && /"p50":/ { p50 += number() }
+      timed && /"p99":/ { p = number(); if (p > p99) p99 = p; timed = 0 }
+      /"overhead_share":/ { rest += number(); parts++ }
+      END {
+        printf "%-24s %8.3f %8.2f %8.2f %8.3f %8.3f %10.1f %10.1f %9.2f\n", policy, sum["u"] / runs, sum["antt"] / runs,
+          sum["p95_ntt"] / runs, sum["stp"] / runs, sum["g"] / runs, p50 / runs / 1e3, p99 / 1e3, 100 * rest / parts
+      }' "$folder/run-$loop-$(basename "$policy" .safetensors)"-*.json
+  done
+done | tee "$folder/measured.txt"
+
+say "predicted"
+"$cosrel" compare --profile "$folder/profile.json" --workload "$workload" --out "$folder/fidelity.json" \
+  --trace "$folder"/trace-*.json > "$folder/fidelity.txt"
+sed -n '/^closed loop/,$p' "$folder/fidelity.txt"
+echo
+echo "every figure is in $folder/fidelity.txt, every number in $folder/fidelity.json"
