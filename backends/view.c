@@ -119,6 +119,28 @@ cosrel_move cosrel_move_plan(const cosrel_shape *shape, const cosrel_view *from,
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/* 4 x 4 elements, a row of the input to a column of the output; written so that compilers use vectors. */
+static void transpose_four(const float *in, int64_t from, float *out, int64_t to) {
+  float tile[4][4];
+  for (int j = 0; j < 4; j++) memcpy(tile[j], in + j * from, sizeof tile[j]);
+  for (int i = 0; i < 4; i++) {
+    float row[4] = {tile[0][i], tile[1][i], tile[2][i], tile[3][i]};
+    memcpy(out + i * to, row, sizeof row);
+  }
+}
+
+/* From [columns][rows] to [rows][columns], of which the last axis is dense; `from` and `to` are the other's strides. */
+static void transpose(int64_t rows, int64_t columns, const float *in, int64_t from, float *out, int64_t to) {
+  int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
+  for (int64_t i0 = 0; i0 < whole_rows; i0 += BLOCK) {
+    int64_t i_end = smaller(i0 + BLOCK, whole_rows);
+    for (int64_t j = 0; j < whole_columns; j += 4)
+      for (int64_t i = i0; i < i_end; i += 4) transpose_four(in + j * from + i, from, out + i * to + j, to);
+  }
+  for (int64_t i = 0; i < rows; i++)
+    for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; j++) out[i * to + j] = in[j * from + i];
+}
+
 /* The two innermost axes. */
 static void move_matrix(const cosrel_move *move, const float *in, float *out) {
   uint32_t r = move->rank - 2, c = move->rank - 1;
@@ -127,6 +149,10 @@ static void move_matrix(const cosrel_move *move, const float *in, float *out) {
     for (int64_t i = 0; i < rows; i++) {
       memcpy(out + i * move->to[r], in + i * move->from[r], (size_t)columns * sizeof *in);
     }
+    return;
+  }
+  if (move->from[r] == 1 && move->to[c] == 1) {
+    transpose(rows, columns, in, move->from[c], out, move->to[r]);
     return;
   }
   for (int64_t i0 = 0; i0 < rows; i0 += BLOCK) {

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "backends/arena.h"
+#include "backends/view.h"
 #include "backends/zoo/zoo.h"
 #include "tests/net_aid.h"
 
@@ -144,6 +145,26 @@ static void a_bad_plan_is_seen(void **state) {
     seen += !survives(&d, seed);
   }
   assert_true(seen > 10);
+}
+
+/* Between ONNX's order and the arena's, of every small size: whole tiles, parts of tiles, single rows. */
+static void layouts_go_both_ways(void **state) {
+  (void)state;
+  enum { C = 21, PIXELS = 21 };
+  float onnx[2 * C * PIXELS], arena[2 * C * PIXELS], back[2 * C * PIXELS];
+  for (uint32_t i = 0; i < 2 * C * PIXELS; i++) onnx[i] = (float)i;
+  for (uint32_t c = 1; c <= C; c++) {
+    for (uint32_t pixels = 1; pixels <= PIXELS; pixels++) {
+      cosrel_shape shape = AID_SHAPE(2, c, 1, pixels);
+      cosrel_layout_to_arena(&shape, onnx, arena);
+      for (uint32_t n = 0; n < 2; n++)
+        for (uint32_t p = 0; p < pixels; p++)
+          for (uint32_t k = 0; k < c; k++)
+            assert_true(arena[(n * pixels + p) * c + k] == onnx[(n * c + k) * pixels + p]);
+      cosrel_layout_from_arena(&shape, arena, back);
+      assert_memory_equal(back, onnx, 2 * c * pixels * sizeof(float));
+    }
+  }
 }
 
 /* ---- Units ---- */
@@ -302,7 +323,7 @@ int main(void) {
       cmocka_unit_test(zoo_models_keep_their_units), cmocka_unit_test(elementwise_chains_are_one_unit),
       cmocka_unit_test(outputs_may_be_anything),     cmocka_unit_test(inputs_live_together),
       cmocka_unit_test(bad_models_give_one_line),    cmocka_unit_test(any_legal_order_is_safe),
-      cmocka_unit_test(a_bad_plan_is_seen),
+      cmocka_unit_test(a_bad_plan_is_seen),          cmocka_unit_test(layouts_go_both_ways),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
