@@ -74,6 +74,7 @@ help:
 	@echo 'make            the library and build/cosrel'
 	@echo 'make deps       installs the Debian packages that are missing'
 	@echo 'make demo       trains a policy, compares it with every other one, writes build/demo/'
+	@echo 'make policy     trains agent/cosrel.safetensors, the shipped policy, again'
 	@echo 'make proof      the shipped policy on the test split: tables and JSON in build/proof/ (QUICK=1 for a taste)'
 	@echo 'make proof-seeds  how far trainings with other seeds end apart'
 	@echo 'make fidelity   every policy on this machine, and how well simulation predicts that (QUICK=1 for a taste)'
@@ -164,6 +165,12 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@COSREL=$(BUILD)/cosrel experiments/demo.sh $(BUILD)/demo
 
+# Trains the shipped policy again, from bundled files: the same bytes at any number of threads. A minute or two.
+policy: deps
+	@$(MAKE) --no-print-directory all
+	$(BUILD)/cosrel train --profile traces/profiles/snapdragon865.json traces/profiles/snapdragon8gen2.json \
+	  --workload experiments/workloads/train/*.json --seed 1 -o agent/cosrel.safetensors
+
 # What the shipped policy is worth (experiments/proof.sh says what is run): a quarter of an hour, QUICK=1 for a taste.
 proof: deps
 	@$(MAKE) --no-print-directory all
@@ -250,6 +257,6 @@ clean:
 	rm -rf $(BUILD)
 
 always:
-.PHONY: all help deps test run-tests demo fidelity proof proof-seeds profiles bench asan ubsan tsan cov lint format lint-format lint-tidy lint-cppcheck fuzz run-fuzzers install clean always
+.PHONY: all help deps test run-tests demo policy fidelity proof proof-seeds profiles bench asan ubsan tsan cov lint format lint-format lint-tidy lint-cppcheck fuzz run-fuzzers install clean always
 .SECONDARY:
 .DELETE_ON_ERROR:

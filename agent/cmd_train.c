@@ -316,16 +316,16 @@ int cosrel_cmd_train(int argc, char **argv) {
   cosrel_strings profiles = {0}, workloads = {0};
   cosrel_train_options o = cosrel_train_defaults();
   run r = {.checkpoint_s = 10};
-  uint64_t threads = 0, n_mixes = 200, n_envs = o.n_envs, n_steps = o.n_steps, epochs = o.epochs,
+  uint64_t threads = 0, n_mixes = 80, n_envs = o.n_envs, n_steps = o.n_steps, epochs = o.epochs,
            minibatch = o.minibatch;
   double entropy = (double)o.weights.entropy;
   const cosrel_option options[] = {
       {"profile", COSREL_OPTION_FILES, &profiles, "P", "device profiles to train on", 0, 0, true},
       {"workload", COSREL_OPTION_FILES, &workloads, "W", "workloads to train on, each on every profile", 0, 0, true},
       {"o", COSREL_OPTION_TEXT, &r.policy, "POLICY", "policy file to write", 0, 0, true},
-      {"mixes", COSREL_OPTION_COUNT, &n_mixes, "N", "random mixes of each profile's models to train on as well (200)",
-       0, 10000, false},
-      {"decisions", COSREL_OPTION_COUNT, &o.decisions, "N", "decisions to train on (4000000)", 1, 1e12, false},
+      {"mixes", COSREL_OPTION_COUNT, &n_mixes, "N", "random mixes of each profile's models to train on as well (80)", 0,
+       10000, false},
+      {"decisions", COSREL_OPTION_COUNT, &o.decisions, "N", "decisions to train on (1500000)", 1, 1e12, false},
       {"seed", COSREL_OPTION_COUNT, &o.seed, "N", "keys every random draw (1)", 0, 1e18, false},
       {"threads", COSREL_OPTION_COUNT, &threads, "N", "threads; any number gives the same policy (all processors)", 1,
        256, false},
@@ -338,9 +338,8 @@ int cosrel_cmd_train(int argc, char **argv) {
       {"epochs", COSREL_OPTION_COUNT, &epochs, "N", "passes over an iteration's decisions (3)", 1, 100, false},
       {"minibatch", COSREL_OPTION_COUNT, &minibatch, "N", "decisions of an Adam step (1024)", 8, COSREL_MINIBATCH_MAX,
        false},
-      {"rate", COSREL_OPTION_NUMBER, &o.rate, "X", "learning rate at the start, decaying to 0 (0.0015)", 1e-9, 1,
-       false},
-      {"entropy", COSREL_OPTION_NUMBER, &entropy, "X", "weight of the entropy bonus, decaying to 0 (0.001)", 0, 1,
+      {"rate", COSREL_OPTION_NUMBER, &o.rate, "X", "learning rate at the start, decaying to 0 (0.001)", 1e-9, 1, false},
+      {"entropy", COSREL_OPTION_NUMBER, &entropy, "X", "weight of the entropy bonus, decaying to 0 (0.003)", 0, 1,
        false},
       {"rare", COSREL_OPTION_NUMBER, &o.curriculum.rare, "X",
        "reward: 0 counts every request alike (U), 1 every stream (ANTT) (0.4)", 0, 1, false},

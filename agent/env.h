@@ -4,10 +4,11 @@
  *   open loop    each ended request, times the weight of its stream:
  *                w_latency * clip(1 - (NTT - 1) / 4, -2, 1) + w_throughput * (in time ? 1 : -1/4);
  *                a drop counts -1/4 for latency: less bad than ending far too late, so that giving up what is lost
- * pays. Divided by the requests expected within tau. weight = 1 - rare + rare * mean rate / rate of the stream: with
- * rare = 0 every request counts alike (U), with 1 every stream does (ANTT). closed loop  each finished segment: the
- * share of the request that it did, times T * min(4, mean NP / NP of the stream), weighted w_latency + w_throughput,
- * divided by streams * tau: a step up the mean log progress. both         - w_energy * energy / (full power * tau)
+ * pays. Divided by the requests expected within tau. weight = 1 - rare + rare * min(4, mean rate / rate of the stream):
+ * with rare = 0 every request counts alike (U), with 1 every stream does (ANTT). closed loop  each finished segment:
+ * the share of the request that it did, times T * min(4, mean NP / NP of the stream), weighted w_latency +
+ * w_throughput, divided by streams * tau: a step up the mean log progress. both         - w_energy * energy / (full
+ * power * tau)
  *                + exp(-dt / tau) phi(after) - phi(before), phi being what live requests promise: their value at the
  *                expected end, discounted from there (open), that of the running segments (closed). Potential-based
  *                shaping (Ng, Harada and Russell, ICML 1999) leaves the best policy as it is and pays a choice when

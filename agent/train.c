@@ -46,7 +46,7 @@ struct cosrel_trainer {
 
 cosrel_train_options cosrel_train_defaults(void) {
   return (cosrel_train_options){
-      .decisions = 4000000,
+      .decisions = 1500000,
       .seed = 1,
       .threads = 1,
       .n_envs = 64,
@@ -54,10 +54,10 @@ cosrel_train_options cosrel_train_defaults(void) {
       .n_closed = 16,
       .epochs = 3,
       .minibatch = 1024,
-      .rate = 1.5e-3,
+      .rate = 1e-3,
       .lambda = 0.97,
       .max_norm = 0.5,
-      .weights = {.clip = 0.2f, .entropy = 0.001f, .value = 0.5f},
+      .weights = {.clip = 0.2f, .entropy = 0.003f, .value = 0.5f},
       .validate_every = 40,
       .validate_s = 3,
       .curriculum = {.poisson_share = 0.35,

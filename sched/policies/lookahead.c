@@ -12,7 +12,7 @@
 #define LEAF 1.5
 #define FIRST_GAP 2
 #define OVERDUE 0.1 /* periods after now when a periodic request that should be there comes */
-#define RARE 0.2    /* share of the score in which streams, not requests, count alike */
+#define RARE 0.3    /* share of the score in which streams, not requests, count alike */
 
 cosrel_status cosrel_lookahead_create(const cosrel_case *c, cosrel_lookahead *out) {
   *out = (cosrel_lookahead){.root = malloc(c->state_size), .scratch = malloc(c->state_size)};
