@@ -1,6 +1,7 @@
 #include "backends/handover.h"
 
-#include <math.h>
+#include <gsl/gsl_sort.h>
+#include <gsl/gsl_statistics_double.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,12 @@ static cosrel_status run(const cosrel_machine *machine, handover *h, const cosre
   return status;
 }
 
+/* Without the longest hundredth; sorts the samples. 0 when there are none. */
+static double mean_of_most(double *samples, uint32_t n) {
+  gsl_sort(samples, 1, n);
+  return n > 0 ? gsl_stats_mean(samples, 1, n - n / 100) : 0;
+}
+
 cosrel_status cosrel_measure_handover(const cosrel_machine *machine, const cosrel_profile *profile,
                                       const cosrel_profiled_model *models, cosrel_time time, bool (*stop)(void),
                                       double handover_ns[COSREL_PROCESSORS_MAX], cosrel_error *error) {
@@ -92,7 +99,7 @@ cosrel_status cosrel_measure_handover(const cosrel_machine *machine, const cosre
   if (status != COSREL_OK) goto done;
   status = run(machine, h, &c, time, stop, error);
   for (uint32_t p = 0; p < profile->n_processors && status == COSREL_OK; p++)
-    handover_ns[p] = h->n[p] > 0 ? cosrel_measured_of(h->samples[p], h->n[p]).ns : 0;
+    handover_ns[p] = mean_of_most(h->samples[p], h->n[p]);
 
 done:
   if (c.tables != NULL) cosrel_case_destroy(&c);

@@ -8,9 +8,10 @@
 #include "backends/measure.h"
 
 /* A closed loop of one stream per model and processor (as many models as streams allow), each request whole on its
- * stream's processor as far as that can run it, for `time`. handover_ns[p]: mean over p's segments, outliers left out
- * (backends/measure.h), of the time that was neither in the backend nor moving tensors; 0 where p ran none.
- * models[m] belongs to profile->models[m]. `stop` as in the runtime's config. */
+ * stream's processor as far as that can run it, for `time`. handover_ns[p]: mean over p's segments, the longest
+ * hundredth left out, of the time that was neither in the backend nor moving tensors; 0 where p ran none. Not the
+ * typical one: a few handovers wait long for a core, and that counts. models[m] belongs to profile->models[m]. `stop`
+ * as in the runtime's config. */
 cosrel_status cosrel_measure_handover(const cosrel_machine *machine, const cosrel_profile *profile,
                                       const cosrel_profiled_model *models, cosrel_time time, bool (*stop)(void),
                                       double handover_ns[COSREL_PROCESSORS_MAX], cosrel_error *error);

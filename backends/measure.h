@@ -4,7 +4,9 @@
  * A round runs all that one segment from unit 0 can hold as one segment, then the network unit by unit, each as a
  * segment of its own, then shorter prefixes. Rounds are repeated, so that a slow moment of the machine hits all figures
  * alike; whoever measures several networks takes a round of each in turn, so that each starts with caches that hold the
- * others, as in a run. Every unit reads what the units before it made, so values (denormals, zeros) are as in earnest.
+ * others, as in a run. What begins with unit 0 includes putting the inputs into host memory, which a run counts with
+ * the first segment of a request. Every unit reads what the units before it made, so values (denormals, zeros) are as
+ * in earnest.
  * Not thread-safe: nothing else may use the processor meanwhile. */
 #ifndef COSREL_BACKENDS_MEASURE_H
 #define COSREL_BACKENDS_MEASURE_H
