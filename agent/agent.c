@@ -16,7 +16,7 @@ static const double guard_ntt = 20, guard_sum = 10;
 
 typedef struct learned {
   const cosrel_normaliser *normaliser;
-  const cosrel_net *net;
+  const cosrel_mlp *net;
   cosrel_objective objective;
   double guard_floor_ns;
   cosrel_observation observation; /* rows and choices owned */
@@ -120,8 +120,8 @@ static cosrel_candidate learned_decide(void *self, const cosrel_case *c, const c
     l->report.guarded++;
     return cosrel_observation_candidate(o, (uint32_t)row, COSREL_RUN_LENGTHS - 1);
   }
-  cosrel_net_normalise(l->normaliser, o);
-  cosrel_net_logits(l->net, o, l->logits);
+  cosrel_mlp_normalise(l->normaliser, o);
+  cosrel_mlp_logits(l->net, o, l->logits);
   uint32_t best[TRIED];
   int n = best_choices(l->logits, o->n_rows * COSREL_RUN_LENGTHS, l->plan_budget > 0 ? TRIED : 1, best);
   if (o->n_choices == 0 || n <= 0) {

@@ -1,19 +1,19 @@
 /* A trained agent: its file, and the policy that it makes.
  *
- * The file is safetensors: the tensors of agent/net.h, the normaliser, and metadata that says which features they
+ * The file is safetensors: the tensors of agent/mlp.h, the normaliser, and metadata that says which features they
  * expect, which objective weights they were trained for, and how they came to be (no time, host or thread count, so
  * that equal training gives equal bytes). */
 #ifndef COSREL_AGENT_AGENT_H
 #define COSREL_AGENT_AGENT_H
 
-#include "agent/net.h"
+#include "agent/mlp.h"
 #include "sched/policy.h"
 
 #define COSREL_AGENT_VERSION "1"
 
 typedef struct cosrel_agent {
-  cosrel_net open;   /* for workloads with arrivals of their own */
-  cosrel_net closed; /* for closed loops, where fairness counts and nothing is late */
+  cosrel_mlp open;   /* for workloads with arrivals of their own */
+  cosrel_mlp closed; /* for closed loops, where fairness counts and nothing is late */
   cosrel_normaliser normaliser;
   char provenance[8192]; /* how it was trained, one line of JSON */
 } cosrel_agent;

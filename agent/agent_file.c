@@ -17,12 +17,12 @@ cosrel_status cosrel_agent_write(const char *path, const cosrel_agent *agent, co
       {"global_features", global_features}, {"run_lengths", run_lengths},      {"objective_range", objective_range},
       {"provenance", agent->provenance},
   };
-  const cosrel_tensor tensors[] = {
+  const cosrel_safetensor tensors[] = {
 #define X(name, rows, columns) {"open." #name, "F32", (rows), (columns), agent->open.name},
-      COSREL_NET_TENSORS(X)
+      COSREL_MLP_TENSORS(X)
 #undef X
 #define X(name, rows, columns) {"closed." #name, "F32", (rows), (columns), agent->closed.name},
-          COSREL_NET_TENSORS(X)
+          COSREL_MLP_TENSORS(X)
 #undef X
               {"row_mean", "F32", 1, COSREL_ROW_SIZE, agent->normaliser.row_mean},
       {"row_scale", "F32", 1, COSREL_ROW_SIZE, agent->normaliser.row_scale},
@@ -53,7 +53,7 @@ static cosrel_status load(const cosrel_safetensors *file, cosrel_agent *out, cos
 #define X(name, rows, columns)                       \
   GET("open." #name, rows, columns, out->open.name); \
   GET("closed." #name, rows, columns, out->closed.name);
-  COSREL_NET_TENSORS(X)
+  COSREL_MLP_TENSORS(X)
 #undef X
   GET("row_mean", 1, COSREL_ROW_SIZE, out->normaliser.row_mean);
   GET("row_scale", 1, COSREL_ROW_SIZE, out->normaliser.row_scale);

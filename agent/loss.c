@@ -1,4 +1,4 @@
-/* Forward and backward passes of agent/net.c over a chunk: D decisions with N rows in all. Shapes are beside each
+/* Forward and backward passes of agent/mlp.c over a chunk: D decisions with N rows in all. Shapes are beside each
  * matrix. Every row belongs to one decision; the context enters the first layer once per decision (`base`), and its
  * gradient is the sum over that decision's rows. Matrix products are OpenBLAS sgemm, one BLAS thread per caller. */
 #include "agent/loss.h"
@@ -148,8 +148,8 @@ static void policy_loss(const cosrel_sample *sample, const cosrel_loss_weights *
   sums->clipped += ratio != clamped;
 }
 
-static void value_loss(const cosrel_net *net, const cosrel_sample *samples, uint32_t n,
-                       const cosrel_loss_weights *weights, float scale, cosrel_loss_scratch *s, cosrel_net *g,
+static void value_loss(const cosrel_mlp *net, const cosrel_sample *samples, uint32_t n,
+                       const cosrel_loss_weights *weights, float scale, cosrel_loss_scratch *s, cosrel_mlp *g,
                        cosrel_loss_sums *sums) {
   fill_rows(net->value_bias1, s->v1, n, V);
   forward(s->context, net->value_context, s->v1, n, C, V, 1);
@@ -174,8 +174,8 @@ static void value_loss(const cosrel_net *net, const cosrel_sample *samples, uint
   sum_rows(s->dv1, g->value_bias1, n, V, scale);
 }
 
-void cosrel_loss_gradient(const cosrel_net *net, const cosrel_sample *samples, uint32_t n,
-                          const cosrel_loss_weights *weights, float scale, cosrel_loss_scratch *s, cosrel_net *g,
+void cosrel_loss_gradient(const cosrel_mlp *net, const cosrel_sample *samples, uint32_t n,
+                          const cosrel_loss_weights *weights, float scale, cosrel_loss_scratch *s, cosrel_mlp *g,
                           cosrel_loss_sums *sums) {
   uint32_t rows = gather(samples, n, s);
   memset(sums, 0, sizeof *sums);

@@ -6,7 +6,7 @@
 #ifndef COSREL_AGENT_LOSS_H
 #define COSREL_AGENT_LOSS_H
 
-#include "agent/net.h"
+#include "agent/mlp.h"
 #include "agent/rollout.h"
 
 typedef struct cosrel_loss_weights {
@@ -32,8 +32,8 @@ typedef struct cosrel_sample {
 
 /* Loss of `n` samples (at most max_decisions). Overwrites `gradient` with dL/dnet, times `scale`. The order of all sums
  * depends on the samples alone. */
-void cosrel_loss_gradient(const cosrel_net *net, const cosrel_sample *samples, uint32_t n,
+void cosrel_loss_gradient(const cosrel_mlp *net, const cosrel_sample *samples, uint32_t n,
                           const cosrel_loss_weights *weights, float scale, cosrel_loss_scratch *scratch,
-                          cosrel_net *gradient, cosrel_loss_sums *sums);
+                          cosrel_mlp *gradient, cosrel_loss_sums *sums);
 
 #endif

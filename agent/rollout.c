@@ -49,7 +49,7 @@ static float sample(const float *logits, uint32_t n, double uniform, uint32_t *c
   return (float)((double)(logits[*choice] - top) - log(sum));
 }
 
-cosrel_status cosrel_rollout_fill(cosrel_rollout *rollout, cosrel_env *env, const cosrel_net *net,
+cosrel_status cosrel_rollout_fill(cosrel_rollout *rollout, cosrel_env *env, const cosrel_mlp *net,
                                   const cosrel_normaliser *normaliser, uint64_t key) {
   cosrel_observation *o = &rollout->observation;
   double reward, dt_ns;
@@ -60,13 +60,13 @@ cosrel_status cosrel_rollout_fill(cosrel_rollout *rollout, cosrel_env *env, cons
   for (uint32_t t = 0; t < rollout->n_steps && status == COSREL_OK; t++) {
     cosrel_experience *step = &rollout->steps[t];
     uint32_t choice = 0;
-    cosrel_net_normalise(normaliser, o);
-    cosrel_net_logits(net, o, rollout->logits);
+    cosrel_mlp_normalise(normaliser, o);
+    cosrel_mlp_logits(net, o, rollout->logits);
     double uniform = cosrel_rng_uniform(cosrel_rng_key(key, t));
     *step = (cosrel_experience){.first_row = used, .n_rows = o->n_rows};
     step->log_probability = sample(rollout->logits, o->n_rows * COSREL_RUN_LENGTHS, uniform, &choice);
     step->row = (uint16_t)(choice / COSREL_RUN_LENGTHS), step->length = (uint16_t)(choice % COSREL_RUN_LENGTHS);
-    step->value = cosrel_net_value(net, o->context);
+    step->value = cosrel_mlp_value(net, o->context);
     memcpy(&rollout->contexts[t * COSREL_CONTEXT_SIZE], o->context, sizeof o->context);
     for (uint32_t r = 0; r < o->n_rows; r++) {
       rollout->offered[used + r] = o->choices[r].is_base ? COSREL_OFFERED_BASE : 0;
@@ -86,8 +86,8 @@ cosrel_status cosrel_rollout_fill(cosrel_rollout *rollout, cosrel_env *env, cons
     step->discount = (float)exp(-dt_ns / env->tau_ns);
     step->cut = cut;
     if (cut || last) {
-      cosrel_net_normalise(normaliser, o);
-      step->next_value = cosrel_net_value(net, o->context);
+      cosrel_mlp_normalise(normaliser, o);
+      step->next_value = cosrel_mlp_value(net, o->context);
     }
     if (cut) {
       status = cosrel_env_next_episode(env);

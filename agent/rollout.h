@@ -3,7 +3,7 @@
 #define COSREL_AGENT_ROLLOUT_H
 
 #include "agent/env.h"
-#include "agent/net.h"
+#include "agent/mlp.h"
 
 typedef struct cosrel_experience {
   uint32_t first_row, n_rows; /* its rows in cosrel_rollout.rows */
@@ -32,7 +32,7 @@ cosrel_status cosrel_rollout_create(uint32_t n_steps, uint32_t max_rows, cosrel_
 void cosrel_rollout_destroy(cosrel_rollout *rollout);
 
 /* Plays n_steps decisions of `env` by sampling from the policy. Draws are keyed by `key` and the step. */
-cosrel_status cosrel_rollout_fill(cosrel_rollout *rollout, cosrel_env *env, const cosrel_net *net,
+cosrel_status cosrel_rollout_fill(cosrel_rollout *rollout, cosrel_env *env, const cosrel_mlp *net,
                                   const cosrel_normaliser *normaliser, uint64_t key);
 
 /* Generalised advantage estimation (Schulman et al., ICLR 2016) with a discount of its own for every step, since

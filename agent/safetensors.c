@@ -19,7 +19,7 @@ static bool little_endian(void) {
   return *(const unsigned char *)&one == 1;
 }
 
-static json_t *describe(const cosrel_tensor *tensors, size_t n_tensors, const cosrel_metadata *metadata,
+static json_t *describe(const cosrel_safetensor *tensors, size_t n_tensors, const cosrel_metadata *metadata,
                         size_t n_metadata) {
   json_t *header = json_object(), *texts = json_object();
   for (size_t i = 0; i < n_metadata; i++) json_object_set_new(texts, metadata[i].key, json_string(metadata[i].text));
@@ -36,7 +36,7 @@ static json_t *describe(const cosrel_tensor *tensors, size_t n_tensors, const co
   return header;
 }
 
-cosrel_status cosrel_safetensors_write(const char *path, const cosrel_tensor *tensors, size_t n_tensors,
+cosrel_status cosrel_safetensors_write(const char *path, const cosrel_safetensor *tensors, size_t n_tensors,
                                        const cosrel_metadata *metadata, size_t n_metadata, cosrel_error *error) {
   if (!little_endian()) return cosrel_fail(error, COSREL_UNSUPPORTED, "%s: this machine is big-endian", path);
   json_t *header = describe(tensors, n_tensors, metadata, n_metadata);

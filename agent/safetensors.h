@@ -12,19 +12,19 @@
 
 #define COSREL_SAFETENSORS_MAX ((size_t)256 << 20) /* bytes of a file */
 
-typedef struct cosrel_tensor {
+typedef struct cosrel_safetensor {
   const char *name;
   const char *dtype; /* "F32" or "U8" */
   uint64_t rows, columns;
   const void *data; /* borrowed while writing */
-} cosrel_tensor;
+} cosrel_safetensor;
 
 typedef struct cosrel_metadata {
   const char *key, *text;
 } cosrel_metadata;
 
 /* Writes a file whole or not at all. Equal arguments give equal bytes. */
-cosrel_status cosrel_safetensors_write(const char *path, const cosrel_tensor *tensors, size_t n_tensors,
+cosrel_status cosrel_safetensors_write(const char *path, const cosrel_safetensor *tensors, size_t n_tensors,
                                        const cosrel_metadata *metadata, size_t n_metadata, cosrel_error *error);
 
 /* A file in memory. Owned: close it. */

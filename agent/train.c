@@ -19,7 +19,7 @@ enum { OPEN, CLOSED, LOOPS };
 
 /* A network with its Adam moments. */
 typedef struct learner {
-  cosrel_net net, m, v;
+  cosrel_mlp net, m, v;
 } learner;
 
 struct cosrel_trainer {
@@ -32,7 +32,7 @@ struct cosrel_trainer {
   float *start_share;       /* [n_scenes - first_validated] shares of the bound of the untrained net */
   uint32_t *order;          /* [n_envs * n_steps] */
   cosrel_loss_scratch *scratch[CHUNKS];
-  cosrel_net *gradients; /* [CHUNKS]; the first takes the sum */
+  cosrel_mlp *gradients; /* [CHUNKS]; the first takes the sum */
 
   /* what a checkpoint holds, with the environments */
   learner learners[LOOPS];
@@ -104,7 +104,7 @@ static cosrel_status collect(cosrel_trainer *t, const cosrel_normaliser *normali
   uint64_t key = cosrel_rng_key(cosrel_rng_key(t->options.seed, DRAW_ACT), t->progress.iteration);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->options.threads)
   for (uint32_t e = 0; e < n_envs; e++) {
-    const cosrel_net *net = &t->learners[t->envs[e].closed ? CLOSED : OPEN].net;
+    const cosrel_mlp *net = &t->learners[t->envs[e].closed ? CLOSED : OPEN].net;
     cosrel_status own = cosrel_rollout_fill(&t->rollouts[e], &t->envs[e], net, normaliser, cosrel_rng_key(key, e));
     if (own != COSREL_OK) {
 #pragma omp critical
@@ -183,7 +183,7 @@ cosrel_status cosrel_trainer_create(const cosrel_scene *scenes, uint32_t n_scene
   }
   if (status == COSREL_OK) {
     for (uint64_t loop = 0; loop < LOOPS; loop++)
-      cosrel_net_init(&t->learners[loop].net, cosrel_rng_key(cosrel_rng_key(options->seed, DRAW_NET), loop));
+      cosrel_mlp_init(&t->learners[loop].net, cosrel_rng_key(cosrel_rng_key(options->seed, DRAW_NET), loop));
     t->progress.best_open = t->progress.best_closed = -INFINITY;
     status = warm_up(t);
     cosrel_train_report untrained = {0};
@@ -254,13 +254,13 @@ static void learn_minibatch(cosrel_trainer *t, int loop, const cosrel_sample *ba
   float *g = (float *)&t->gradients[0];
   for (int k = 1; k < CHUNKS; k++) {
     const float *other = (const float *)&t->gradients[k];
-    for (size_t i = 0; i < COSREL_NET_SIZE; i++) g[i] += other[i];
+    for (size_t i = 0; i < COSREL_MLP_SIZE; i++) g[i] += other[i];
   }
   for (int k = 0; k < CHUNKS; k++) {
     total->policy += sums[k].policy, total->value += sums[k].value, total->entropy += sums[k].entropy;
     total->kl += sums[k].kl, total->clipped += sums[k].clipped;
   }
-  *norm += cosrel_adam_step((float *)&own->net, (float *)&own->m, (float *)&own->v, g, COSREL_NET_SIZE,
+  *norm += cosrel_adam_step((float *)&own->net, (float *)&own->m, (float *)&own->v, g, COSREL_MLP_SIZE,
                             ++t->progress.adam_steps[loop], rate, t->options.max_norm);
 }
 
@@ -436,28 +436,28 @@ void cosrel_trainer_best(const cosrel_trainer *t, cosrel_agent *out) { *out = t-
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
-static cosrel_tensor floats(const char *name, const void *data, uint64_t n) {
-  return (cosrel_tensor){name, "F32", 1, n, data};
+static cosrel_safetensor floats(const char *name, const void *data, uint64_t n) {
+  return (cosrel_safetensor){name, "F32", 1, n, data};
 }
-static cosrel_tensor raw(const char *name, const void *data, uint64_t n) {
-  return (cosrel_tensor){name, "U8", 1, n, data};
+static cosrel_safetensor raw(const char *name, const void *data, uint64_t n) {
+  return (cosrel_safetensor){name, "U8", 1, n, data};
 }
 
 cosrel_status cosrel_trainer_save(const cosrel_trainer *t, const char *path, const char *key, cosrel_error *error) {
   uint32_t n_envs = t->options.n_envs, n = 0;
-  cosrel_tensor *tensors = calloc(16 + 2 * (size_t)n_envs, sizeof *tensors);
+  cosrel_safetensor *tensors = calloc(16 + 2 * (size_t)n_envs, sizeof *tensors);
   char(*names)[2][32] = calloc(n_envs, sizeof *names);
   cosrel_status status = COSREL_NOMEM;
   if (tensors != NULL && names != NULL) {
-    tensors[n++] = floats("open.net", &t->learners[OPEN].net, COSREL_NET_SIZE);
-    tensors[n++] = floats("open.m", &t->learners[OPEN].m, COSREL_NET_SIZE);
-    tensors[n++] = floats("open.v", &t->learners[OPEN].v, COSREL_NET_SIZE);
-    tensors[n++] = floats("closed.net", &t->learners[CLOSED].net, COSREL_NET_SIZE);
-    tensors[n++] = floats("closed.m", &t->learners[CLOSED].m, COSREL_NET_SIZE);
-    tensors[n++] = floats("closed.v", &t->learners[CLOSED].v, COSREL_NET_SIZE);
+    tensors[n++] = floats("open.net", &t->learners[OPEN].net, COSREL_MLP_SIZE);
+    tensors[n++] = floats("open.m", &t->learners[OPEN].m, COSREL_MLP_SIZE);
+    tensors[n++] = floats("open.v", &t->learners[OPEN].v, COSREL_MLP_SIZE);
+    tensors[n++] = floats("closed.net", &t->learners[CLOSED].net, COSREL_MLP_SIZE);
+    tensors[n++] = floats("closed.m", &t->learners[CLOSED].m, COSREL_MLP_SIZE);
+    tensors[n++] = floats("closed.v", &t->learners[CLOSED].v, COSREL_MLP_SIZE);
     tensors[n++] = floats("normaliser", &t->normaliser, sizeof t->normaliser / sizeof(float));
-    tensors[n++] = floats("best_open", &t->best.open, COSREL_NET_SIZE);
-    tensors[n++] = floats("best_closed", &t->best.closed, COSREL_NET_SIZE);
+    tensors[n++] = floats("best_open", &t->best.open, COSREL_MLP_SIZE);
+    tensors[n++] = floats("best_closed", &t->best.closed, COSREL_MLP_SIZE);
     tensors[n++] = floats("best_normaliser", &t->best.normaliser, sizeof t->normaliser / sizeof(float));
     tensors[n++] = raw("progress", &t->progress, sizeof t->progress);
     for (uint32_t e = 0; e < n_envs; e++) {
@@ -502,7 +502,7 @@ static cosrel_status restore_env(cosrel_trainer *t, uint32_t e, const cosrel_saf
 static bool plausible(const cosrel_trainer *t) {
   for (int loop = 0; loop < LOOPS; loop++) {
     const float *v = (const float *)&t->learners[loop].v;
-    for (size_t i = 0; i < COSREL_NET_SIZE; i++)
+    for (size_t i = 0; i < COSREL_MLP_SIZE; i++)
       if (!(v[i] >= 0)) return false;
     if (t->progress.adam_steps[loop] >= UINT64_C(1) << 53) return false;
   }
@@ -523,15 +523,15 @@ cosrel_status cosrel_trainer_restore(cosrel_trainer *t, const char *path, const 
   uint64_t n = sizeof t->normaliser / sizeof(float);
 #define GET(name, dtype, size, to) \
   if (status == COSREL_OK) status = cosrel_safetensors_get(&file, name, dtype, 1, size, to, error)
-  GET("open.net", "F32", COSREL_NET_SIZE, &t->learners[OPEN].net);
-  GET("open.m", "F32", COSREL_NET_SIZE, &t->learners[OPEN].m);
-  GET("open.v", "F32", COSREL_NET_SIZE, &t->learners[OPEN].v);
-  GET("closed.net", "F32", COSREL_NET_SIZE, &t->learners[CLOSED].net);
-  GET("closed.m", "F32", COSREL_NET_SIZE, &t->learners[CLOSED].m);
-  GET("closed.v", "F32", COSREL_NET_SIZE, &t->learners[CLOSED].v);
+  GET("open.net", "F32", COSREL_MLP_SIZE, &t->learners[OPEN].net);
+  GET("open.m", "F32", COSREL_MLP_SIZE, &t->learners[OPEN].m);
+  GET("open.v", "F32", COSREL_MLP_SIZE, &t->learners[OPEN].v);
+  GET("closed.net", "F32", COSREL_MLP_SIZE, &t->learners[CLOSED].net);
+  GET("closed.m", "F32", COSREL_MLP_SIZE, &t->learners[CLOSED].m);
+  GET("closed.v", "F32", COSREL_MLP_SIZE, &t->learners[CLOSED].v);
   GET("normaliser", "F32", n, &t->normaliser);
-  GET("best_open", "F32", COSREL_NET_SIZE, &t->best.open);
-  GET("best_closed", "F32", COSREL_NET_SIZE, &t->best.closed);
+  GET("best_open", "F32", COSREL_MLP_SIZE, &t->best.open);
+  GET("best_closed", "F32", COSREL_MLP_SIZE, &t->best.closed);
   GET("best_normaliser", "F32", n, &t->best.normaliser);
   GET("progress", "U8", sizeof t->progress, &t->progress);
 #undef GET

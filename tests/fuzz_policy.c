@@ -22,7 +22,7 @@ static int policy_parse(const char *bytes, size_t size) {
     return 0;
   }
   const float *parts[] = {(const float *)&agent.open, (const float *)&agent.closed, (const float *)&agent.normaliser};
-  const size_t sizes[] = {COSREL_NET_SIZE, COSREL_NET_SIZE, sizeof agent.normaliser / sizeof(float)};
+  const size_t sizes[] = {COSREL_MLP_SIZE, COSREL_MLP_SIZE, sizeof agent.normaliser / sizeof(float)};
   for (int k = 0; k < 3; k++)
     for (size_t i = 0; i < sizes[k]; i++)
       if (!isfinite(parts[k][i])) abort();
@@ -41,8 +41,8 @@ static const char *policy_whole(size_t *size, size_t *header) {
     cosrel_agent *agent = calloc(1, sizeof *agent);
     if (fd < 0 || agent == NULL) abort();
     close(fd);
-    cosrel_net_init(&agent->open, 1);
-    cosrel_net_init(&agent->closed, 2);
+    cosrel_mlp_init(&agent->open, 1);
+    cosrel_mlp_init(&agent->closed, 2);
     snprintf(agent->provenance, sizeof agent->provenance, "{\"seed\":7}");
     if (cosrel_agent_write(path, agent, &error) != COSREL_OK) abort();
     if (cosrel_file_read(path, 1 << 24, &bytes, &bytes_size, &error) != COSREL_OK) abort();

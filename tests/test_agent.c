@@ -94,7 +94,7 @@ typedef struct sampled {
   cosrel_curriculum curriculum;
   cosrel_env env;
   cosrel_rollout rollout;
-  cosrel_net net;
+  cosrel_mlp net;
   cosrel_sample samples[48];
 } sampled;
 
@@ -106,8 +106,8 @@ static sampled *sampled_new(void) {
   s->curriculum = small_options(1, 1).curriculum;
   for (int f = 0; f < COSREL_ROW_SIZE; f++) none.row_scale[f] = 1;
   for (int f = 0; f < COSREL_CONTEXT_SIZE; f++) none.context_scale[f] = 1;
-  cosrel_net_init(&s->net, 5);
-  for (uint32_t i = 0; i < COSREL_NET_SIZE; i++)
+  cosrel_mlp_init(&s->net, 5);
+  for (uint32_t i = 0; i < COSREL_MLP_SIZE; i++)
     ((float *)&s->net)[i] += 0.1f * (float)(cosrel_rng_uniform(cosrel_rng_key(77, i)) - 0.5);
   ok(cosrel_rollout_create(48, cosrel_observation_max_rows(&s->w.scenes[0].base), &s->rollout), &error);
   ok(cosrel_env_create(s->w.scenes, SCENES, &s->curriculum, false, 3, 0, &s->env, &error), &error);
@@ -131,7 +131,7 @@ static void sampled_free(sampled *s) {
 
 static const cosrel_loss_weights loss_weights = {.clip = 0.2f, .entropy = 0.05f, .value = 0.5f};
 
-static double loss_at(const cosrel_net *net, sampled *s, cosrel_loss_scratch *scratch, cosrel_net *gradient) {
+static double loss_at(const cosrel_mlp *net, sampled *s, cosrel_loss_scratch *scratch, cosrel_mlp *gradient) {
   cosrel_loss_sums sums;
   cosrel_loss_gradient(net, s->samples, 48, &loss_weights, 1, scratch, gradient, &sums);
   return sums.policy - (double)loss_weights.entropy * sums.entropy + (double)loss_weights.value * sums.value;
@@ -142,15 +142,15 @@ static void test_gradient_matches_finite_differences(void **unused) {
   (void)unused;
   sampled *s = sampled_new();
   cosrel_loss_scratch *scratch;
-  cosrel_net *g = malloc(sizeof *g), *other = malloc(sizeof *other), *moved = malloc(sizeof *moved);
+  cosrel_mlp *g = malloc(sizeof *g), *other = malloc(sizeof *other), *moved = malloc(sizeof *moved);
   assert_int_equal(cosrel_loss_scratch_create(48, s->rollout.max_rows, &scratch), COSREL_OK);
   loss_at(&s->net, s, scratch, g);
   static const struct {
     const char *name;
     size_t first, n;
   } tensors[] = {
-#define X(name, rows, columns) {#name, offsetof(cosrel_net, name) / sizeof(float), (size_t)(rows) * (columns)},
-      COSREL_NET_TENSORS(X)
+#define X(name, rows, columns) {#name, offsetof(cosrel_mlp, name) / sizeof(float), (size_t)(rows) * (columns)},
+      COSREL_MLP_TENSORS(X)
 #undef X
   };
   for (size_t t = 0; t < sizeof tensors / sizeof *tensors; t++)
@@ -193,7 +193,7 @@ static void test_both_forward_passes_agree(void **unused) {
   sampled *s = sampled_new();
   cosrel_loss_scratch *scratch;
   cosrel_loss_sums sums;
-  cosrel_net *g = malloc(sizeof *g);
+  cosrel_mlp *g = malloc(sizeof *g);
   cosrel_normaliser none = {0};
   cosrel_error error = {""};
   for (int f = 0; f < COSREL_ROW_SIZE; f++) none.row_scale[f] = 1;
@@ -320,7 +320,7 @@ static void test_learning_finds_what_pays(void **unused) {
   (void)unused;
   sampled *s = sampled_new();
   cosrel_loss_scratch *scratch;
-  cosrel_net *g = malloc(sizeof *g), *m = calloc(1, sizeof *m), *v = calloc(1, sizeof *v);
+  cosrel_mlp *g = malloc(sizeof *g), *m = calloc(1, sizeof *m), *v = calloc(1, sizeof *v);
   cosrel_loss_sums sums;
   assert_int_equal(cosrel_loss_scratch_create(48, s->rollout.max_rows, &scratch), COSREL_OK);
   double good = 0, error = 0;
@@ -346,7 +346,7 @@ static void test_learning_finds_what_pays(void **unused) {
         choices[r].is_base = (bits & COSREL_OFFERED_BASE) != 0;
       }
       o.choices = choices;
-      cosrel_net_logits(&s->net, &o, logits);
+      cosrel_mlp_logits(&s->net, &o, logits);
       double sum = 0, below = 0, uniform = cosrel_rng_uniform(cosrel_rng_key(step, i));
       for (uint32_t c = 0; c < e->n_rows * COSREL_RUN_LENGTHS; c++) sum += exp((double)logits[c]);
       for (uint32_t c = 0; c < e->n_rows * COSREL_RUN_LENGTHS; c++) {
@@ -361,10 +361,10 @@ static void test_learning_finds_what_pays(void **unused) {
       good += hit / 48.0;
       s->samples[i].advantage = hit ? 1 : -1;
       e->target = context[COSREL_GLOBAL_weight_energy];
-      error += pow((double)(cosrel_net_value(&s->net, context) - e->target), 2) / 48;
+      error += pow((double)(cosrel_mlp_value(&s->net, context) - e->target), 2) / 48;
     }
     cosrel_loss_gradient(&s->net, s->samples, 48, &loss_weights, 1 / 48.0f, scratch, g, &sums);
-    cosrel_adam_step((float *)&s->net, (float *)m, (float *)v, (float *)g, COSREL_NET_SIZE, step, 3e-3, 0.5);
+    cosrel_adam_step((float *)&s->net, (float *)m, (float *)v, (float *)g, COSREL_MLP_SIZE, step, 3e-3, 0.5);
   }
   if (good < 0.85) fail_msg("the policy finds what pays in %g of all cases only", good);
   if (error > 1e-3) fail_msg("the value net is off by %g", sqrt(error));
@@ -425,8 +425,8 @@ static void test_devices_are_profiles(void **unused) {
 
 static cosrel_agent *new_agent(void) {
   cosrel_agent *agent = calloc(1, sizeof *agent);
-  cosrel_net_init(&agent->open, 1);
-  cosrel_net_init(&agent->closed, 2);
+  cosrel_mlp_init(&agent->open, 1);
+  cosrel_mlp_init(&agent->closed, 2);
   for (int f = 0; f < COSREL_ROW_SIZE; f++) agent->normaliser.row_scale[f] = 1;
   for (int f = 0; f < COSREL_CONTEXT_SIZE; f++) agent->normaliser.context_scale[f] = 1;
   strcpy(agent->provenance, "{}");

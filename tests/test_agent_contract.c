@@ -17,8 +17,8 @@ static void test_contract(void **unused) {
 #endif
   static const uint32_t budgets[] = {0, 60};
   cosrel_agent *agent = fixture_alloc(1, sizeof *agent);
-  cosrel_net_init(&agent->open, 1);
-  cosrel_net_init(&agent->closed, 2);
+  cosrel_mlp_init(&agent->open, 1);
+  cosrel_mlp_init(&agent->closed, 2);
   for (int i = 0; i < COSREL_ROW_SIZE; i++) agent->normaliser.row_scale[i] = 1;
   for (int i = 0; i < COSREL_CONTEXT_SIZE; i++) agent->normaliser.context_scale[i] = 1;
   /* Small last weights would follow the base heuristic everywhere; these depart from it. */

@@ -9,7 +9,7 @@
  *
  * All run lengths of a (request, processor) pair share one row, and the context enters the first layer once.
  * No batching, no training here: agent/loss.c has the batched passes. */
-#include "agent/net.h"
+#include "agent/mlp.h"
 
 #include <math.h>
 #include <string.h>
@@ -34,7 +34,7 @@ static void fill_uniform(float *w, uint32_t n, double bound, uint64_t key) {
   for (uint32_t i = 0; i < n; i++) w[i] = (float)(bound * (2 * cosrel_rng_uniform(cosrel_rng_key(key, i)) - 1));
 }
 
-void cosrel_net_init(cosrel_net *net, uint64_t seed) {
+void cosrel_mlp_init(cosrel_mlp *net, uint64_t seed) {
   /* rows and context enter the same layer, so they share its fan-in */
   const double first_fan_in = COSREL_ROW_SIZE + COSREL_CONTEXT_SIZE;
   uint64_t tensor = 0;
@@ -45,11 +45,11 @@ void cosrel_net_init(cosrel_net *net, uint64_t seed) {
     if (net->name == net->policy_out) bound *= 0.01;                                                               \
     fill_uniform(net->name, (rows) * (columns), bound, cosrel_rng_key(cosrel_rng_key(seed, 0x6e6574u), tensor++)); \
   }
-  COSREL_NET_TENSORS(X)
+  COSREL_MLP_TENSORS(X)
 #undef X
 }
 
-void cosrel_net_normalise(const cosrel_normaliser *normaliser, cosrel_observation *o) {
+void cosrel_mlp_normalise(const cosrel_normaliser *normaliser, cosrel_observation *o) {
   for (uint32_t r = 0; r < o->n_rows; r++) {
     float *x = &o->rows[r * COSREL_ROW_SIZE];
     if (o->choices[r].action == COSREL_WAIT) continue;
@@ -59,7 +59,7 @@ void cosrel_net_normalise(const cosrel_normaliser *normaliser, cosrel_observatio
     o->context[f] = (o->context[f] - normaliser->context_mean[f]) * normaliser->context_scale[f];
 }
 
-void cosrel_net_logits(const cosrel_net *net, const cosrel_observation *o, float *logits) {
+void cosrel_mlp_logits(const cosrel_mlp *net, const cosrel_observation *o, float *logits) {
   float base[COSREL_HIDDEN1];
   memcpy(base, net->policy_bias1, sizeof base);
   accumulate(o->context, net->policy_context, base, COSREL_CONTEXT_SIZE, COSREL_HIDDEN1);
@@ -80,7 +80,7 @@ void cosrel_net_logits(const cosrel_net *net, const cosrel_observation *o, float
   }
 }
 
-float cosrel_net_value(const cosrel_net *net, const float *context) {
+float cosrel_mlp_value(const cosrel_mlp *net, const float *context) {
   float h1[COSREL_VALUE_HIDDEN], h2[COSREL_VALUE_HIDDEN], value = net->value_bias3[0];
   memcpy(h1, net->value_bias1, sizeof h1);
   accumulate(context, net->value_context, h1, COSREL_CONTEXT_SIZE, COSREL_VALUE_HIDDEN);

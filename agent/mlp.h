@@ -1,8 +1,8 @@
-/* The agent's network: one MLP that scores every choice, and one that values the situation. Weights only; see net.c for
+/* The agent's network: one MLP that scores every choice, and one that values the situation. Weights only; see mlp.c for
  * the equations. Tensors are [in][out], so that the inner loop runs over outputs and vectorises without reordering
  * sums. */
-#ifndef COSREL_AGENT_NET_H
-#define COSREL_AGENT_NET_H
+#ifndef COSREL_AGENT_MLP_H
+#define COSREL_AGENT_MLP_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,7 +15,7 @@
 enum { COSREL_HIDDEN1 = 64, COSREL_HIDDEN2 = 32, COSREL_VALUE_HIDDEN = 64 };
 
 /* name, rows (inputs), columns (outputs) */
-#define COSREL_NET_TENSORS(X)                                \
+#define COSREL_MLP_TENSORS(X)                                \
   X(policy_row, COSREL_ROW_SIZE, COSREL_HIDDEN1)             \
   X(policy_context, COSREL_CONTEXT_SIZE, COSREL_HIDDEN1)     \
   X(policy_bias1, 1, COSREL_HIDDEN1)                         \
@@ -31,13 +31,13 @@ enum { COSREL_HIDDEN1 = 64, COSREL_HIDDEN2 = 32, COSREL_VALUE_HIDDEN = 64 };
   X(value_bias3, 1, 1)
 
 /* Plain data, so one struct serves as weights, gradients and Adam moments, and each is one flat array of floats. */
-typedef struct cosrel_net {
+typedef struct cosrel_mlp {
 #define X(name, rows, columns) float name[(rows) * (columns)];
-  COSREL_NET_TENSORS(X)
+  COSREL_MLP_TENSORS(X)
 #undef X
-} cosrel_net;
+} cosrel_mlp;
 
-enum { COSREL_NET_SIZE = sizeof(cosrel_net) / sizeof(float) };
+enum { COSREL_MLP_SIZE = sizeof(cosrel_mlp) / sizeof(float) };
 
 /* Shifts and scales features: (x - mean) * scale. Fixed before training starts. */
 typedef struct cosrel_normaliser {
@@ -47,16 +47,16 @@ typedef struct cosrel_normaliser {
 
 /* Uniform of variance 2 / fan-in (He et al. 2015), the last policy layer a hundredth of that, so that the first policy
  * is almost uniform; biases 0. Keyed by `seed`. */
-void cosrel_net_init(cosrel_net *net, uint64_t seed);
+void cosrel_mlp_init(cosrel_mlp *net, uint64_t seed);
 
 /* Normalises rows and context of an observation in place. The waiting row is left as it is. */
-void cosrel_net_normalise(const cosrel_normaliser *normaliser, cosrel_observation *o);
+void cosrel_mlp_normalise(const cosrel_normaliser *normaliser, cosrel_observation *o);
 
 /* Logits [n_rows][COSREL_RUN_LENGTHS] of a normalised observation; those of choices that are not offered are -INFINITY,
  * and waiting uses the last run length. Portable C, allocates nothing, thread-safe. */
-void cosrel_net_logits(const cosrel_net *net, const cosrel_observation *o, float *logits);
+void cosrel_mlp_logits(const cosrel_mlp *net, const cosrel_observation *o, float *logits);
 
 /* The value of a normalised context. */
-float cosrel_net_value(const cosrel_net *net, const float *context);
+float cosrel_mlp_value(const cosrel_mlp *net, const float *context);
 
 #endif
