@@ -5,7 +5,7 @@
 #   experiments/fidelity.sh FOLDER
 #
 # Processors are two cores as two processors; PROCESSORS and WORKLOAD say others. Every policy runs SECONDS_EACH (30)
-# closed and as long open, in SLICES (3) that take turns with those of the other policies, so that a slow minute of the
+# closed and as long open, in SLICES (6) that take turns with those of the other policies, so that a slow minute of the
 # machine hits all alike. About 30 minutes with the default of some 20 policies: PROFILE_S (60) + training (60) +
 # policies * 2 * SECONDS_EACH, and a few seconds for each slice; QUICK=1 takes 5 policies and 2 slices of 1 s, about a
 # minute. Let nothing else run meanwhile: what others take from the cores is not in the profile.
@@ -22,7 +22,7 @@ if [ -n "${QUICK:-}" ]; then
   each=${SECONDS_EACH:-2} slices=${SLICES:-2} profile_s=${PROFILE_S:-5} decisions=${DECISIONS:-20000}
   policies=${POLICIES:-all-cpu0 fcfs eft lp-price}
 else
-  each=${SECONDS_EACH:-30} slices=${SLICES:-3} profile_s=${PROFILE_S:-60} decisions=${DECISIONS:-1000000}
+  each=${SECONDS_EACH:-30} slices=${SLICES:-6} profile_s=${PROFILE_S:-60} decisions=${DECISIONS:-1000000}
   policies=${POLICIES:-all-cpu0 all-cpu1 best-static static-order round-robin fcfs random sel eft heft least-slack edf dream
     dmda pf srpt lp-price rollout anneal}
   if [ -f agent/cosrel.safetensors ]; then policies="cosrel $policies"; fi
