@@ -29,6 +29,7 @@ static double factor(uint64_t key, uint64_t draw, uint64_t index, double low, do
 /* A link between two processors, `from` naming those of `profile` that they are like. */
 static cosrel_link draw_link(const cosrel_profile *profile, uint64_t key, uint32_t a, uint32_t b,
                              const uint32_t *from) {
+  if (a == b) return profile->links[0][0]; /* the diagonal is zero */
   cosrel_link link = profile->links[from[a]][from[b]];
   if (from[a] == from[b]) link = (cosrel_link){.latency_ns = 30000, .ns_per_byte = 0.05}; /* twins share a cache */
   link.latency_ns *= factor(key, DRAW_LATENCY, a * COSREL_PROCESSORS_MAX + b, 0.125, 2);
@@ -75,7 +76,7 @@ cosrel_status cosrel_device_draw(const cosrel_profile *profile, uint64_t key, co
     for (uint32_t q = 0; q < P; q++) {
       out->kappa[p][q] = p == q ? 0 : from[p] == from[q] ? 0.3 : profile->kappa[from[p]][from[q]];
       out->kappa[p][q] *= factor(key, DRAW_KAPPA, p * COSREL_PROCESSORS_MAX + q, 0.4, 2);
-      out->links[p][q] = p == q ? (cosrel_link){0} : draw_link(profile, key, p, q, from);
+      out->links[p][q] = draw_link(profile, key, p, q, from);
     }
   }
   for (uint32_t i = 0; i < out->thermal.n_steps; i++) /* the twin is throttled like what it is a copy of */

@@ -106,8 +106,8 @@ static inline cosrel_candidate cosrel_heads_run(const cosrel_heads *heads, uint3
 typedef double (*cosrel_placing)(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads, uint32_t h,
                                  uint32_t p, double finish);
 
-/* Placing rules that several policies share. Most utility per ns (srpt); a little for requests worth nothing, so that the
- * shortest of them goes first. */
+/* Placing rules that several policies share. Most utility per ns (srpt); a little for requests worth nothing, so that
+ * the shortest of them goes first. */
 static inline double cosrel_utility_rate(const cosrel_case *c, const cosrel_state *state, const cosrel_heads *heads,
                                          uint32_t h, uint32_t p, double finish) {
   (void)p;
