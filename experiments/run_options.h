@@ -34,7 +34,7 @@ typedef struct cosrel_run_options {
        COSREL_OPTION_COUNT,                                                                                         \
        &(run).plan_budget,                                                                                          \
        "N",                                                                                                         \
-       "simulated decisions per decision, 0: do not plan (rollout: 300, a trained policy: 0)",                      \
+       "simulated decisions per decision, 0: do not plan (rollout: 300, a trained policy: 75, none in closed loop)",                      \
        0,                                                                                                           \
        1e6,                                                                                                         \
        false},                                                                                                      \
