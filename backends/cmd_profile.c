@@ -84,7 +84,7 @@ static cosrel_status measure(const request *q, session *s, cosrel_error *error) 
   const cosrel_measure_config config = {.rounds = (uint32_t)q->rounds,
                                         .time = time / 2 / n,
                                         .pair_time = n > 1 ? time / 4 / (n * (n - 1) / 2) : 0,
-                                        .handover_time = time / 4,
+                                        .rehearsal_time = time / 4,
                                         .sensors = q->sensors,
                                         .stop = cosrel_interrupted,
                                         .say = say};

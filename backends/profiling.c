@@ -11,7 +11,7 @@
 
 #include "backends/contention.h"
 #include "backends/fingerprint.h"
-#include "backends/handover.h"
+#include "backends/rehearsal.h"
 #include "backends/telemetry.h"
 #include "sched/check.h"
 
@@ -92,7 +92,8 @@ static void describe(const cosrel_machine *machine, const char *name, cosrel_pro
   snprintf(out->name, sizeof out->name, "%s", name);
   cosrel_fingerprint_machine(machine, out);
   snprintf(out->sources[SOURCE_MEASURED], COSREL_SOURCE_MAX,
-           "measured by running each unit, means without outliers, scaled to whole segments; beta estimated from the "
+           "measured by running each unit, means without outliers, scaled to whole segments of a run; beta estimated "
+           "from the "
            "bytes that a unit moves per ns");
   snprintf(out->sources[SOURCE_ASSUMED], COSREL_SOURCE_MAX,
            "assumed, because it was not measured: %g W busy and %g W idle per processor, no contention", busy_w,
@@ -222,7 +223,7 @@ static void take_costs(lab *l, uint32_t p) {
     }
 }
 
-/* ---- Links, contention, handover, power ---- */
+/* ---- Links, contention, rehearsal, power ---- */
 
 /* Tensors pass by way of host memory. */
 static cosrel_status measure_links(const lab *l, cosrel_error *error) {
@@ -285,14 +286,22 @@ static cosrel_status measure_contention(const lab *l, cosrel_error *error) {
   return COSREL_OK;
 }
 
-static cosrel_status measure_handover(const lab *l, cosrel_error *error) {
-  double ns[COSREL_PROCESSORS_MAX];
-  if (l->config->handover_time <= 0) return COSREL_OK;
-  say(l, "what a segment costs in a run");
+/* Brings launches and units to what they take in a run. */
+static cosrel_status rehearse(const lab *l, cosrel_error *error) {
+  cosrel_rehearsal rehearsal;
+  if (l->config->rehearsal_time <= 0) return COSREL_OK;
+  say(l, "what segments cost in a run");
   COSREL_TRY(
-      cosrel_measure_handover(l->machine, l->out, l->models, l->config->handover_time, l->config->stop, ns, error));
+      cosrel_rehearse(l->machine, l->out, l->models, l->config->rehearsal_time, l->config->stop, &rehearsal, error));
   if (stopped(l)) return cosrel_fail(error, COSREL_INTERRUPTED, "interrupted");
-  for (uint32_t p = 0; p < l->machine->n_processors; p++) l->out->processors[p].launch_ns += ns[p];
+  for (uint32_t p = 0; p < l->machine->n_processors; p++) {
+    l->out->processors[p].launch_ns += rehearsal.handover_ns[p];
+    for (uint32_t m = 0; m < l->out->n_models; m++)
+      for (uint32_t u = 0; u < l->out->models[m].model.n_units; u++) {
+        cosrel_cost *cost = cosrel_profile_cost(l->out, m, u, p, COSREL_FP32);
+        if (cost->mean_ns > 0) cost->mean_ns *= rehearsal.slower[p][m];
+      }
+  }
   return COSREL_OK;
 }
 
@@ -330,7 +339,7 @@ static cosrel_status make(lab *l, cosrel_error *error) {
   COSREL_TRY(measure_links(l, error));
   COSREL_TRY(measure_contention(l, error));
   COSREL_TRY(cosrel_profile_check(l->out, l->out->name, error));
-  return measure_handover(l, error);
+  return rehearse(l, error);
 }
 
 static void lab_clear(lab *l) {

@@ -1,5 +1,5 @@
 /* Makes a device profile by measuring the processors of a machine: units (backends/measure.h), contention
- * (backends/contention.h), the cost of a segment (backends/handover.h), transfers and power. */
+ * (backends/contention.h), the cost of a segment in a run (backends/rehearsal.h), transfers and power. */
 #ifndef COSREL_BACKENDS_PROFILING_H
 #define COSREL_BACKENDS_PROFILING_H
 
@@ -11,8 +11,8 @@ typedef struct cosrel_measure_config {
   uint32_t rounds;       /* of every model on every processor, at least 1; one more comes first and is not counted */
   cosrel_time time;      /* on a processor no round begins after this, but one is made in any case; 0: no limit */
   cosrel_time pair_time; /* for contention, per pair of processors; 0: it is not measured */
-  cosrel_time handover_time; /* for the cost of a segment in a run; 0: only submitting is measured */
-  const char *sensors;       /* "/sys" for watts where powercap tells, or a folder like it; NULL: they are assumed */
+  cosrel_time rehearsal_time; /* for the cost of a segment in a run; 0: only submitting is measured */
+  const char *sensors;        /* "/sys" for watts where powercap tells, or a folder like it; NULL: they are assumed */
   /* Optional: asked between rounds; ends the measurement with COSREL_INTERRUPTED. */
   bool (*stop)(void);
   /* Optional: told what comes next, one line; from any thread, one at a time. */
@@ -28,9 +28,10 @@ uint32_t cosrel_profiled_models(const cosrel_workload *workload, const cosrel_so
  * Costs are means without outliers, less what submitting costs, scaled so that all that one segment can hold takes
  * what it took as one segment; likewise each unit's cv is such that the variances of the units add up to the
  * segment's, which is how the simulator draws noise. beta, the memory-bound share, is the unit's traffic per ns as a
- * share of the highest traffic seen on that processor. launch_ns is submitting plus handover. What is not measured is
- * tagged assumed: no contention, 1 W busy, 0.1 W idle. The first processor that works in host memory is the host. *out
- * is checked and owned by the caller (cosrel_profile_clear); names of processors come from the specs. */
+ * share of the highest traffic seen on that processor. launch_ns is submitting plus handover. Units are scaled so that
+ * segments take what they took in the rehearsal. What is not measured is tagged assumed: no contention, 1 W busy, 0.1 W
+ * idle. The first processor that works in host memory is the host. *out is checked and owned by the caller
+ * (cosrel_profile_clear); names of processors come from the specs. */
 cosrel_status cosrel_profile_measure(const cosrel_machine *machine, const cosrel_profiled_model *models,
                                      uint32_t n_models, const cosrel_measure_config *config, const char *name,
                                      cosrel_profile *out, cosrel_error *error);
