@@ -17,29 +17,29 @@ typedef struct cosrel_run_options {
   { .seed = 1, .plan_budget = COSREL_PLAN_DEFAULT, .duration_s = 10 }
 
 /* Lines of a cosrel_option table; `run` is a cosrel_run_options. */
-#define COSREL_RUN_OPTION_LINES(run)                                                                                \
-  {"profile", COSREL_OPTION_FILES, &(run).profiles, "P...", "device profiles", 0, 0, true},                         \
-      {"workload", COSREL_OPTION_FILES, &(run).workloads, "W...", "workloads", 0, 0, true},                         \
-      {"arrivals-from",                                                                                             \
-       COSREL_OPTION_TEXT,                                                                                          \
-       &(run).arrivals_from,                                                                                        \
-       "TRACE",                                                                                                     \
-       "requests arrive when they did in this trace",                                                               \
-       0,                                                                                                           \
-       0,                                                                                                           \
-       false},                                                                                                      \
-      {"seed", COSREL_OPTION_COUNT, &(run).seed, "N", "keys every draw; the first of several (1)", 0, 9e15, false}, \
-      {"duration", COSREL_OPTION_NUMBER, &(run).duration_s, "S", "seconds of arrivals (10)", 0.001, 86400, false},  \
-      {"plan-budget",                                                                                               \
-       COSREL_OPTION_COUNT,                                                                                         \
-       &(run).plan_budget,                                                                                          \
-       "N",                                                                                                         \
-       "simulated decisions per decision, 0: do not plan (rollout: 300, a trained policy: 75, none in closed loop)",                      \
-       0,                                                                                                           \
-       1e6,                                                                                                         \
-       false},                                                                                                      \
-      {"no-noise", COSREL_OPTION_FLAG, &(run).no_noise, NULL, "every segment takes its mean time", 0, 0, false}, {  \
-    "json", COSREL_OPTION_FLAG, &(run).json, NULL, "one JSON document on stdout", 0, 0, false                       \
+#define COSREL_RUN_OPTION_LINES(run)                                                                                 \
+  {"profile", COSREL_OPTION_FILES, &(run).profiles, "P...", "device profiles", 0, 0, true},                          \
+      {"workload", COSREL_OPTION_FILES, &(run).workloads, "W...", "workloads", 0, 0, true},                          \
+      {"arrivals-from",                                                                                              \
+       COSREL_OPTION_TEXT,                                                                                           \
+       &(run).arrivals_from,                                                                                         \
+       "TRACE",                                                                                                      \
+       "requests arrive when they did in this trace",                                                                \
+       0,                                                                                                            \
+       0,                                                                                                            \
+       false},                                                                                                       \
+      {"seed", COSREL_OPTION_COUNT, &(run).seed, "N", "keys every draw; the first of several (1)", 0, 9e15, false},  \
+      {"duration", COSREL_OPTION_NUMBER, &(run).duration_s, "S", "seconds of arrivals (10)", 0.001, 86400, false},   \
+      {"plan-budget",                                                                                                \
+       COSREL_OPTION_COUNT,                                                                                          \
+       &(run).plan_budget,                                                                                           \
+       "N",                                                                                                          \
+       "simulated decisions per decision, 0: do not plan (rollout: 300, a trained policy: 75, none in closed loop)", \
+       0,                                                                                                            \
+       1e6,                                                                                                          \
+       false},                                                                                                       \
+      {"no-noise", COSREL_OPTION_FLAG, &(run).no_noise, NULL, "every segment takes its mean time", 0, 0, false}, {   \
+    "json", COSREL_OPTION_FLAG, &(run).json, NULL, "one JSON document on stdout", 0, 0, false                        \
   }
 
 #define COSREL_OPTION_END \
