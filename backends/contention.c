@@ -3,17 +3,13 @@
 #include <gsl/gsl_fit.h>
 #include <math.h>
 #include <pthread.h>
-#include <time.h>
 
+#include "backends/monotonic.h"
 #include "sched/check.h"
 
 enum { REPEATS = 3, PAIRS_MAX = COSREL_LOADS_MAX * COSREL_LOADS_MAX, SEGMENTS_LEAST = 6 };
 
-static double now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
-}
+static double now_ns(void) { return (double)cosrel_monotonic_now(); }
 
 /* One processor running one segment over and over until `until`; then `ns` is the mean of those that began before. */
 typedef struct loop {

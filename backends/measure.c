@@ -5,15 +5,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "backends/monotonic.h"
 
 static const cosrel_time segment_limit = 60 * COSREL_S;
 
-static double now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
-}
+static double now_ns(void) { return (double)cosrel_monotonic_now(); }
 
 /* ---- Samples ---- */
 

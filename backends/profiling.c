@@ -11,6 +11,7 @@
 
 #include "backends/contention.h"
 #include "backends/fingerprint.h"
+#include "backends/monotonic.h"
 #include "backends/rehearsal.h"
 #include "backends/telemetry.h"
 #include "sched/check.h"
@@ -48,11 +49,7 @@ say(const lab *l, const char *format, ...) {
 
 static bool stopped(const lab *l) { return l->config->stop != NULL && l->config->stop(); }
 
-static double seconds(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+static double seconds(void) { return cosrel_time_s(cosrel_monotonic_now()); }
 
 /* ---- What is known beforehand ---- */
 

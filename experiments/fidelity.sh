@@ -23,9 +23,10 @@ if [ -n "${QUICK:-}" ]; then
   policies=${POLICIES:-all-cpu0 fcfs eft lp-price}
 else
   each=${SECONDS_EACH:-30} slices=${SLICES:-6} profile_s=${PROFILE_S:-60} decisions=${DECISIONS:-1000000}
-  policies=${POLICIES:-all-cpu0 all-cpu1 best-static static-order round-robin fcfs random sel eft heft least-slack edf dream
-    dmda pf srpt lp-price rollout anneal}
-  if [ -f agent/cosrel.safetensors ]; then policies="cosrel $policies"; fi
+  shipped=
+  if [ -f agent/cosrel.safetensors ]; then shipped=cosrel; fi
+  policies=${POLICIES:-$shipped all-cpu0 all-cpu1 best-static static-order round-robin fcfs random sel eft heft least-slack
+    edf dream dmda pf srpt lp-price rollout anneal}
 fi
 slice_s=$(awk "BEGIN { print $each / $slices }")
 mkdir -p "$folder"

@@ -3,8 +3,9 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "backends/monotonic.h"
 
 #define BAR_WIDTH 30
 #define BAR_PERIOD_S 0.1
@@ -25,11 +26,7 @@ void cosrel_interrupt_catch(void) {
 
 bool cosrel_interrupted(void) { return interrupted != 0; }
 
-double cosrel_seconds(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+double cosrel_seconds(void) { return cosrel_time_s(cosrel_monotonic_now()); }
 
 cosrel_progress cosrel_progress_begin(const char *what, uint64_t total) {
   double now = cosrel_seconds();

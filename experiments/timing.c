@@ -2,13 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-double cosrel_clock_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
-}
+#include "backends/monotonic.h"
+
+double cosrel_clock_ns(void) { return (double)cosrel_monotonic_now(); }
 
 static void timed_reset(void *self) {
   cosrel_timing *timing = self;

@@ -14,22 +14,15 @@
 
 #include <jansson.h>
 
+#include "tests/command.h"
+
 #define OUTPUT_MAX (1 << 20)
 #define PROFILE "--profile traces/profiles/snapdragon865.json "
 #define CASE PROFILE "--workload experiments/workloads/test/drone.json "
 
 /* Runs `cosrel ARGUMENTS`; returns the exit status. `output` has OUTPUT_MAX bytes. */
 static int run(const char *arguments, const char *redirect, char *output) {
-  const char *program = getenv("COSREL");
-  char line[1024];
-  snprintf(line, sizeof line, "%s %s %s", program != NULL ? program : "build/cosrel", arguments, redirect);
-  FILE *pipe = popen(line, "r");
-  assert_non_null(pipe);
-  size_t size = fread(output, 1, OUTPUT_MAX - 1, pipe);
-  output[size] = '\0';
-  int status = pclose(pipe);
-  assert_true(WIFEXITED(status));
-  return WEXITSTATUS(status);
+  return command_run(arguments, redirect, output, OUTPUT_MAX);
 }
 
 static char *output_new(void) {

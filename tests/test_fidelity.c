@@ -16,6 +16,7 @@
 #include <jansson.h>
 
 #include "experiments/fidelity.h"
+#include "tests/command.h"
 #include "tests/fixtures.h"
 
 #define PROFILE "traces/profiles/snapdragon865.json"
@@ -38,20 +39,12 @@ static int remove_folder(void **state) {
 /* Exit status of a command; what it prints, stderr first, is in `output`. */
 static char output[OUTPUT_MAX];
 static int run(const char *format, ...) {
-  const char *program = getenv("COSREL");
-  char arguments[2048], line[4096];
+  char arguments[2048];
   va_list list;
   va_start(list, format);
   vsnprintf(arguments, sizeof arguments, format, list);
   va_end(list);
-  snprintf(line, sizeof line, "%s %s 2>&1", program != NULL ? program : "build/cosrel", arguments);
-  FILE *pipe = popen(line, "r");
-  assert_non_null(pipe);
-  size_t size = fread(output, 1, sizeof output - 1, pipe);
-  output[size] = '\0';
-  int status = pclose(pipe);
-  assert_true(WIFEXITED(status));
-  return WEXITSTATUS(status);
+  return command_run(arguments, "2>&1", output, sizeof output);
 }
 
 static void works(int status) {

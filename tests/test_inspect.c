@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "backends/zoo/zoo.h"
+#include "tests/command.h"
 #include "traces/atomic.h"
 #include "traces/file.h"
 #include "traces/profile_file.h"
@@ -21,18 +22,7 @@
 #define OUTPUT_MAX (1 << 18)
 
 /* Runs `cosrel ARGUMENTS`, stderr joined to stdout; returns the exit status. */
-static int run(const char *arguments, char *output) {
-  const char *program = getenv("COSREL");
-  char line[512];
-  snprintf(line, sizeof line, "%s %s 2>&1", program != NULL ? program : "build/cosrel", arguments);
-  FILE *pipe = popen(line, "r");
-  assert_non_null(pipe);
-  size_t size = fread(output, 1, OUTPUT_MAX - 1, pipe);
-  output[size] = '\0';
-  int status = pclose(pipe);
-  assert_true(WIFEXITED(status));
-  return WEXITSTATUS(status);
-}
+static int run(const char *arguments, char *output) { return command_run(arguments, "2>&1", output, OUTPUT_MAX); }
 
 static void expect(const char *arguments, int status, const char *part) {
   char *output = malloc(OUTPUT_MAX);

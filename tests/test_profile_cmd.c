@@ -21,6 +21,7 @@
 
 #include "backends/profiling.h"
 #include "sched/rng.h"
+#include "tests/command.h"
 #include "tests/fixtures.h"
 #include "traces/profile_file.h"
 
@@ -101,20 +102,12 @@ static char *path_of(const char *name) {
 /* Exit status; what the command says on stderr is in `said`. */
 static char said[1 << 16];
 static int run(const char *format, ...) {
-  const char *program = getenv("COSREL");
-  char arguments[2048], line[4096];
+  char arguments[2048];
   va_list list;
   va_start(list, format);
   vsnprintf(arguments, sizeof arguments, format, list);
   va_end(list);
-  snprintf(line, sizeof line, "%s %s 2>&1 >/dev/null", program != NULL ? program : "build/cosrel", arguments);
-  FILE *pipe = popen(line, "r");
-  assert_non_null(pipe);
-  size_t size = fread(said, 1, sizeof said - 1, pipe);
-  said[size] = '\0';
-  int status = pclose(pipe);
-  assert_true(WIFEXITED(status));
-  return WEXITSTATUS(status);
+  return command_run(arguments, "2>&1 >/dev/null", said, sizeof said);
 }
 
 static void works(int status) {

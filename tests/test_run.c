@@ -22,6 +22,7 @@
 #include "backends/profiling.h"
 #include "backends/runtime/outputs.h"
 #include "backends/telemetry.h"
+#include "tests/command.h"
 #include "tests/contract.h"
 #include "traces/atomic.h"
 #include "traces/file.h"
@@ -379,16 +380,7 @@ static void test_a_wrong_output_is_found(void **state) {
 /* ---- The commands ---- */
 
 static int run(const char *arguments, const char *redirect, char *output) {
-  const char *program = getenv("COSREL");
-  char line[2048];
-  snprintf(line, sizeof line, "%s %s %s", program != NULL ? program : "build/cosrel", arguments, redirect);
-  FILE *pipe = popen(line, "r");
-  assert_non_null(pipe);
-  size_t size = fread(output, 1, OUTPUT_MAX - 1, pipe);
-  output[size] = '\0';
-  int status = pclose(pipe);
-  assert_true(WIFEXITED(status));
-  return WEXITSTATUS(status);
+  return command_run(arguments, redirect, output, OUTPUT_MAX);
 }
 
 /* The command ends with exit status 2, nothing on stdout, and a last line on stderr that holds `part`. */

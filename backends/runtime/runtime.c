@@ -11,6 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "backends/monotonic.h"
+
 #define IN_HOST_MEMORY ((uint16_t)(1u << COSREL_PROCESSORS_MAX)) /* in slot->present; bit p: in p's own memory */
 
 static const cosrel_time default_segment_limit = 60 * COSREL_S, stop_period = 50 * COSREL_MS;
@@ -73,12 +75,6 @@ struct cosrel_runtime {
 };
 
 /* ---- Time ---- */
-
-static cosrel_time clock_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (cosrel_time)t.tv_sec * COSREL_S + t.tv_nsec;
-}
 
 static void wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, cosrel_time clock_time) {
   struct timespec t = {.tv_sec = (time_t)(clock_time / COSREL_S), .tv_nsec = (long)(clock_time % COSREL_S)};
@@ -191,18 +187,18 @@ static cosrel_status run_segment(worker *w, const job *job, cosrel_time *kernel,
   slot *slot = &runtime->slots[job->slot];
   const cosrel_backend_ops *ops = w->backend->ops;
   cosrel_prepared *prepared = runtime->machine->prepared[w->processor][runtime->io[job->stream].network];
-  cosrel_time start = clock_now();
+  cosrel_time start = cosrel_monotonic_now();
   cosrel_status status = bring_in(w, job);
-  cosrel_time ready = clock_now(), computed = ready;
+  cosrel_time ready = cosrel_monotonic_now(), computed = ready;
   if (status == COSREL_OK) {
     status = ops->submit(w->backend, prepared, w->apart ? NULL : slot->arena, slot->buffers[w->processor], job->begin,
                          job->end);
     if (status == COSREL_OK) status = ops->wait(w->backend, runtime->segment_limit);
-    computed = clock_now();
+    computed = cosrel_monotonic_now();
   }
   if (status == COSREL_OK) status = bring_out(w, job);
   *kernel = computed - ready;
-  *transfer = ready - start + (clock_now() - computed);
+  *transfer = ready - start + (cosrel_monotonic_now() - computed);
   return status;
 }
 
@@ -222,7 +218,7 @@ static void *worker_main(void *self) {
     w->status = status;
     w->kernel = kernel;
     w->transfer = transfer;
-    w->ended = clock_now();
+    w->ended = cosrel_monotonic_now();
     w->stage = DONE;
     pthread_cond_signal(&runtime->done);
   }
@@ -235,7 +231,7 @@ static void *worker_main(void *self) {
 static void begin_clock(cosrel_runtime *runtime) {
   if (runtime->started) return;
   runtime->started = true;
-  runtime->epoch = clock_now();
+  runtime->epoch = cosrel_monotonic_now();
 }
 
 static cosrel_status driver_submit(void *self, const cosrel_case *c, const cosrel_state *state,
@@ -314,7 +310,7 @@ static cosrel_status driver_wait(void *self, const cosrel_case *c, const cosrel_
   pthread_mutex_lock(&runtime->lock);
   for (;;) {
     worker *w = first_done(runtime);
-    cosrel_time clock = clock_now(), limit = clock + stop_period;
+    cosrel_time clock = cosrel_monotonic_now(), limit = clock + stop_period;
     if (w != NULL && w->ended - runtime->epoch <= until) {
       w->stage = IDLE;
       pthread_mutex_unlock(&runtime->lock);
