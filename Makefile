@@ -27,20 +27,22 @@ ifeq ($(filter help deps clean,$(MAKECMDGOALS)),)
 OPENMP := $(shell echo 'int main(void) { return 0; }' | $(CC) -fopenmp -xc - -o /dev/null 2>/dev/null && echo -fopenmp)
 XNNPACK := $(shell echo 'int xnn_initialize(const void *); int main(void) { return xnn_initialize(0); }' | \
              $(CC) -xc - -lXNNPACK -lpthreadpool -o /dev/null 2>/dev/null && echo yes)
+# Its headers only: the library is loaded by the program, where there is one.
+OPENCL := $(shell echo '\#include <CL/cl.h>' | $(CC) -DCL_TARGET_OPENCL_VERSION=120 -xc -E - -o /dev/null 2>/dev/null && echo yes)
 endif
 
 # -ffp-contract=off: gcc and clang compute the same figures, with and without FMA instructions.
 WARN       := -Wall -Wextra -Wpedantic -Werror $(if $(OPENMP),,-Wno-unknown-pragmas)
 ALL_CFLAGS  = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(if $(MARCH),-march=$(MARCH)) -ffp-contract=off -fPIC \
-              $(OPENMP) $(if $(XNNPACK),-DCOSREL_XNNPACK) $(SANITIZE) -I. -I$(BUILD) $(CFLAGS)
+              $(OPENMP) $(if $(XNNPACK),-DCOSREL_XNNPACK) $(if $(OPENCL),-DCOSREL_OPENCL) $(SANITIZE) -I. -I$(BUILD) $(CFLAGS)
 # GSL uses OpenBLAS for its matrix products: gslcblas is many times slower.
-LIBS       := -ljansson -lglpk -lgsl -lopenblas -lprotobuf-c $(if $(XNNPACK),-lXNNPACK -lpthreadpool) -lpthread -lm
+LIBS       := -ljansson -lglpk -lgsl -lopenblas -lprotobuf-c $(if $(XNNPACK),-lXNNPACK -lpthreadpool) -lpthread -ldl -lm
 LINK        = $(CC) $(OPENMP) $(SANITIZE) $(CFLAGS) $(LDFLAGS)
 
 # Every .c file is found by its place. Files cmd_*.c are commands: they belong to the program, not to the library.
 SOURCES  := $(wildcard sched/*.c sched/policies/*.c agent/*.c backends/*.c backends/*/*.c traces/*.c)
 # Parts whose library is not here are left out.
-SOURCES  := $(filter-out $(if $(XNNPACK),,backends/xnnpack/%),$(SOURCES))
+SOURCES  := $(filter-out $(if $(XNNPACK),,backends/xnnpack/%) $(if $(OPENCL),,backends/opencl/%),$(SOURCES))
 LIB_SRC  := $(filter-out $(foreach f,$(SOURCES),$(if $(filter cmd_%,$(notdir $(f))),$(f))),$(SOURCES))
 CMD_SRC  := $(filter-out $(LIB_SRC),$(SOURCES)) $(wildcard experiments/cmd_*.c) experiments/main.c
 TOOL_SRC := $(wildcard traces/tools/*.c)
@@ -55,7 +57,10 @@ comma := ,
 # C code that protoc-c makes of the ONNX project's own definition of its files.
 ONNX_PROTO ?= /usr/include/onnx/onnx.proto
 ONNX_PB := $(BUILD)/backends/onnx/onnx.pb-c
-LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(ONNX_PB).o
+# The kernels of the OpenCL backend become part of the program.
+CL_SRC := $(wildcard backends/opencl/kernels/*.cl)
+CL_KERNELS := $(BUILD)/backends/opencl/kernels
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(ONNX_PB).o $(if $(OPENCL),$(CL_KERNELS).o)
 CMD_OBJ := $(CMD_SRC:%.c=$(BUILD)/%.o)
 AID_OBJ := $(AID_SRC:%.c=$(BUILD)/%.o)
 STATIC  := $(BUILD)/libcosrel.a
@@ -68,7 +73,7 @@ FUZZERS := $(FUZZ_SRC:%.c=$(BUILD)/%)
 TOOLS   := $(TOOL_SRC:%.c=$(BUILD)/%)
 
 all: $(STATIC) $(SHARED) $(BUILD)/cosrel $(TOOLS)
-	@echo "built $(BUILD)/cosrel ($(CC), $(if $(OPENMP),with,without) OpenMP, $(if $(XNNPACK),with,without) XNNPACK$(if $(MARCH),$(comma) -march=$(MARCH)))"
+	@echo "built $(BUILD)/cosrel ($(CC), $(if $(OPENMP),with,without) OpenMP, $(if $(XNNPACK),with,without) XNNPACK, $(if $(OPENCL),with,without) OpenCL$(if $(MARCH),$(comma) -march=$(MARCH)))"
 
 help:
 	@echo 'make            the library and build/cosrel'
@@ -110,6 +115,18 @@ $(ONNX_PB).o: $(ONNX_PB).c $(BUILD)/flags
 	$(CC) $(ALL_CFLAGS) -w -c $< -o $@
 $(patsubst %.c,$(BUILD)/%.o,$(wildcard backends/onnx/*.c) tests/test_onnx.c): | $(ONNX_PB).h
 
+# An array of bytes per file (string literals are short in C11), and the table of them.
+$(CL_KERNELS).c: $(CL_SRC) Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "backends/opencl/program.h"'; \
+	  for f in $(CL_SRC); do n=$$(basename $$f .cl); echo "static const char text_$$n[] = {"; \
+	    od -An -v -tx1 $$f | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; echo '};'; done; \
+	  echo 'const cosrel_cl_source cosrel_cl_sources[] = {'; \
+	  for f in $(CL_SRC); do n=$$(basename $$f .cl); echo "{\"$$n\", text_$$n, sizeof text_$$n},"; done; \
+	  echo '{0}};'; } > $@
+$(CL_KERNELS).o: $(CL_KERNELS).c $(BUILD)/flags
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
 # Archives are made anew: an object whose source is gone must not stay.
 $(STATIC): $(LIB_OBJ)
 	@rm -f $@
@@ -142,7 +159,7 @@ $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(STATIC)
 
 PACKAGES := gcc libc6-dev libjansson-dev libgsl-dev libglpk-dev libopenblas-dev libcmocka-dev \
             libprotobuf-c-dev protobuf-c-compiler libonnx-dev libonnx-testdata libxnnpack-dev libpthreadpool-dev \
-            $(EXTRA_PACKAGES)
+            opencl-headers ocl-icd-libopencl1 pocl-opencl-icd oclgrind $(EXTRA_PACKAGES)
 
 # Asks dpkg only; the network is used when something is missing.
 deps:
@@ -215,7 +232,7 @@ format:
 	clang-format -i $(LINT_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h traces/tools/parts/*.h)
 lint-tidy: $(ONNX_PB).h
 	@printf '%s\n' $(LINT_SRC) | xargs -P $$(nproc) -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 \
-	  -D_POSIX_C_SOURCE=200809L -DCOSREL_XNNPACK -I. -I$(BUILD) -fopenmp 2>/dev/null' lint
+	  -D_POSIX_C_SOURCE=200809L -DCOSREL_XNNPACK -DCOSREL_OPENCL -I. -I$(BUILD) -fopenmp 2>/dev/null' lint
 # Suppressed: what cppcheck sees only because it does not know that there is at least one candidate (log), that the
 # position of a file opened for appending is asked for next, and that an index runs downwards.
 lint-cppcheck:

@@ -6,27 +6,23 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size) {
-  const unsigned char *bytes = data;
-  for (size_t i = 0; i < size; i++) hash = (hash ^ bytes[i]) * 0x100000001b3u;
-  return hash;
-}
+#include "backends/hash.h"
 
 void cosrel_fingerprint_network(const cosrel_network *network, char out[COSREL_NAME_MAX]) {
   const cosrel_model *model = &network->model;
   const cosrel_net *net = &network->net;
-  uint64_t hash = 0xcbf29ce484222325u;
+  uint64_t hash = COSREL_HASH_BEGIN;
   for (uint32_t u = 0; u < model->n_units; u++) {
     const cosrel_unit *unit = &model->units[u];
     const uint64_t counts[] = {(uint64_t)unit->kind, unit->macs, unit->weights, unit->in_elems, unit->out_elems};
-    hash = hash_bytes(hash, unit->name, strlen(unit->name) + 1);
-    hash = hash_bytes(hash, counts, sizeof counts);
-    hash = hash_bytes(hash, &model->inputs[unit->first_input], unit->n_inputs * sizeof *model->inputs);
+    hash = cosrel_hash_bytes(hash, unit->name, strlen(unit->name) + 1);
+    hash = cosrel_hash_bytes(hash, counts, sizeof counts);
+    hash = cosrel_hash_bytes(hash, &model->inputs[unit->first_input], unit->n_inputs * sizeof *model->inputs);
   }
   for (uint32_t v = 0; v < net->n_values; v++) {
     const cosrel_tensor *tensor = &net->values[v].tensor;
     if (tensor->data == NULL) continue;
-    hash = hash_bytes(hash, tensor->data, cosrel_tensor_bytes(tensor));
+    hash = cosrel_hash_bytes(hash, tensor->data, cosrel_tensor_bytes(tensor));
   }
   snprintf(out, COSREL_NAME_MAX, "fnv1a:%016" PRIx64, hash);
 }
