@@ -70,13 +70,13 @@ for part in "$@"; do
         say "the policy and its untrained start, $budget simulated decisions of planning"
         # shellcheck disable=SC2086
         compare "parts-$budget" --profile $devices --workload $mixes/test/*.json --plan-budget $budget --subject cosrel \
-          --policies "cosrel,$folder/untrained.safetensors,lp-price,eft,srpt,edf,pf,dream,least-slack,dmda,sel" \
+          --policies "cosrel,$folder/untrained.safetensors,lp-price-yield,lp-price,eft,srpt,edf,pf,dream,least-slack,dmda,sel" \
           --arrivals poisson,bursty,periodic --load 0.5,0.7,0.9,1.1 --seeds "$seeds"
       done
       ;;
     cost)
       say "what a decision costs, on a mix of eight streams at load 0.9"
-      for policy in cosrel rollout lp-price heft srpt eft fcfs; do
+      for policy in cosrel rollout lp-price-yield lp-price heft srpt eft fcfs; do
         printf '%-12s ' "$policy"
         "$cosrel" replay --profile $trained_on --workload $mixes/test/car-cockpit.json --policy "$policy" \
           --arrivals poisson --load 0.9 --duration "$duration" --timing 2>&1 | grep -E '^decisions|^cosrel:'
@@ -91,7 +91,7 @@ for part in "$@"; do
         policies="$policies,$folder/seed-$seed.safetensors"
       done
       # shellcheck disable=SC2086
-      compare seeds --profile $devices --workload $mixes/test/*.json --policies "lp-price,srpt,pf,eft,edf$policies" \
+      compare seeds --profile $devices --workload $mixes/test/*.json --policies "lp-price-yield,lp-price,srpt,pf,eft,edf$policies" \
         --arrivals poisson,bursty,periodic,closed --load 0.7,0.9 --seeds "$seeds"
       ;;
     *)

@@ -332,7 +332,8 @@ static void test_give_way(void **unused) {
   assert_false(cosrel_may_give_way(&f.c, state, 1));
   cosrel_candidate choice;
   uint32_t given = 0;
-  while ((choice = cosrel_base_decide(NULL, &f.c, state)).action == COSREL_DROP_REQUEST) {
+  cosrel_policy yielding = make("lp-price-yield", &f.c);
+  while ((choice = yielding.ops->decide(yielding.self, &f.c, state)).action == COSREL_DROP_REQUEST) {
     assert_true(cosrel_candidate_legal(&f.c, state, &choice));
     assert_true((double)(state->now - cosrel_state_request(&f.c, state, choice.slot)->arrival) >=
                 f.c.streams[0].isolated_ns);
@@ -340,6 +341,7 @@ static void test_give_way(void **unused) {
     given++;
   }
   assert_true(given > 0 && state->streams[0].dropped >= given && state->streams[0].n_live > 0);
+  cosrel_policy_destroy(&yielding);
   free(state);
   fixture_end(&f);
 }
@@ -352,7 +354,7 @@ static void test_rollout(void **unused) {
   for (uint32_t s = 0; s < f.c.n_streams; s++) f.c.streams[s].rate_hz *= 0.4; /* that case is far overloaded */
   double planned = 0, based = 0;
   for (uint64_t seed = 1; seed <= 20; seed++) {
-    cosrel_policy base = make("lp-price", &f.c), budgeted = make("rollout", &f.c), none;
+    cosrel_policy base = make("lp-price-yield", &f.c), budgeted = make("rollout", &f.c), none;
     cosrel_policy_config without = config;
     without.plan_budget = 0;
     assert_int_equal(cosrel_policy_create("rollout", &f.c, &without, &none, NULL), COSREL_OK);

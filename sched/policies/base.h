@@ -1,6 +1,6 @@
-/* What the planner plays on with and the agent starts from: `lp-price`, with one thing more that no heuristic of the
- * table does. It lets a stale request give way to a newer one of its stream (COSREL_DROP_REQUEST) where the stream
- * allows that: work on the newer one is worth more, and the older one would delay it. */
+/* What the planner plays on with and the agent starts from: `lp-price`, with one thing more. It lets a stale request
+ * give way to a newer one of its stream (COSREL_DROP_REQUEST) where the stream allows that: work on the newer one is
+ * worth more, and the older one would delay it. As a policy of its own it is `lp-price-yield`. */
 #ifndef COSREL_SCHED_POLICIES_BASE_H
 #define COSREL_SCHED_POLICIES_BASE_H
 

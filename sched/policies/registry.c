@@ -20,6 +20,7 @@
   X(pf)             \
   X(srpt)           \
   X(lp_price)       \
+  X(lp_price_yield) \
   X(rollout)        \
   X(anneal)
 
