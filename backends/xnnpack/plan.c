@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/node.h"
 #include "backends/reference/operators.h"
 
 /* Where a value lies while the unit is planned; stale unless `round` is the planner's. */
@@ -150,9 +151,7 @@ void cosrel_xnn_alias(cosrel_xnn_planner *planner, int32_t value, cosrel_xnn_ref
 }
 
 const cosrel_tensor *cosrel_xnn_in(const cosrel_xnn_planner *planner, const cosrel_net_node *node, uint32_t i) {
-  if (i >= node->n_inputs) return NULL;
-  int32_t value = cosrel_net_node_inputs(planner->net, node)[i];
-  return value < 0 ? NULL : &planner->net->values[value].tensor;
+  return cosrel_node_in(planner->net, node, i);
 }
 
 int32_t cosrel_xnn_out(const cosrel_xnn_planner *planner, const cosrel_net_node *node) {
@@ -219,31 +218,9 @@ static bool is_taken(const cosrel_xnn_planner *planner, uint32_t node) {
   return false;
 }
 
-/* A limit of Clip: an attribute in older files, a constant input in newer ones. */
-static bool find_limit(const cosrel_xnn_planner *planner, const cosrel_net_node *node, const char *name, uint32_t input,
-                       float *limit) {
-  *limit = cosrel_node_float(planner->net, node, name, *limit);
-  const cosrel_tensor *tensor = cosrel_xnn_in(planner, node, input);
-  if (tensor == NULL) return true;
-  if (tensor->data == NULL || tensor->dtype != COSREL_F32) return false;
-  *limit = *(const float *)tensor->data;
-  return true;
-}
-
-bool cosrel_xnn_is_clamp(const cosrel_xnn_planner *planner, const cosrel_net_node *node, float *low, float *high) {
-  *low = -INFINITY;
-  *high = INFINITY;
-  if (strcmp(node->op->name, "Relu") == 0) {
-    *low = 0;
-    return true;
-  }
-  return strcmp(node->op->name, "Clip") == 0 && find_limit(planner, node, "min", 1, low) &&
-         find_limit(planner, node, "max", 2, high) && *low < *high;
-}
-
 int32_t cosrel_xnn_take_clamp(cosrel_xnn_planner *planner, int32_t value, float *low, float *high) {
   const cosrel_net_node *reader = only_reader(planner, value);
-  if (reader != NULL && cosrel_xnn_is_clamp(planner, reader, low, high)) return take(planner, reader);
+  if (reader != NULL && cosrel_node_clamp(planner->net, reader, low, high)) return take(planner, reader);
   *low = -INFINITY;
   *high = INFINITY;
   return value;

@@ -152,8 +152,6 @@ cosrel_status cosrel_xnn_add_blas_conv(cosrel_xnn_planner *planner, cosrel_blas_
 void cosrel_xnn_add_move(cosrel_xnn_planner *planner, const cosrel_shape *shape, cosrel_xnn_ref from,
                          const cosrel_view *from_view, cosrel_xnn_ref to, const cosrel_view *to_view);
 
-/* Whether the node limits its input; the limits are infinite where it has none. */
-bool cosrel_xnn_is_clamp(const cosrel_xnn_planner *planner, const cosrel_net_node *node, float *low, float *high);
 /* If the only reader of `value` in the unit is Relu or Clip, takes it over: sets the limits and returns
  * its output. Else the limits are infinite and `value` is returned. */
 int32_t cosrel_xnn_take_clamp(cosrel_xnn_planner *planner, int32_t value, float *low, float *high);

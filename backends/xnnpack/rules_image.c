@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backends/lower.h"
+#include "backends/node.h"
 #include "backends/reference/operators.h"
 #include "backends/xnnpack/rules.h"
 
@@ -175,26 +176,17 @@ static enum xnn_status setup_global_average(const cosrel_xnn_step *step, const c
                                                   cosrel_xnn_write(bases, &step->out), pool);
 }
 
-/* Sets the trailing pads to what the output's size needs (more than stated with ceil_mode, fewer where the last pixels
- * are in no window). False when XNNPACK cannot do it: a window wholly in the padding, one pixel, dilations (which it
- * accepts, but computes wrong maxima). */
-static bool fit_pads(const cosrel_shape *in, const cosrel_shape *out, cosrel_window *window) {
-  for (uint32_t axis = 0; axis < 2; axis++) {
-    int64_t stride = window->stride[axis], before = window->pad[axis], size = in->dims[2 + axis];
-    int64_t reach = window->kernel[axis];
-    int64_t last = (int64_t)(out->dims[2 + axis] - 1) * stride - before; /* where the last window begins */
-    int64_t after = last + reach - size;
-    if (before >= reach || last >= size || window->dilation[axis] > 1) return false;
-    window->pad[axis + 2] = after > 0 ? (uint32_t)after : 0;
-  }
-  return window->kernel[0] * window->kernel[1] > 1;
+/* False when XNNPACK cannot do it: one pixel, dilations (which it accepts, but computes wrong maxima). */
+static bool find_window(const cosrel_xnn_planner *planner, const cosrel_net_node *node, cosrel_window *window) {
+  return cosrel_node_pool_window(planner->net, node, window) && window->dilation[0] == 1 && window->dilation[1] == 1 &&
+         window->kernel[0] * window->kernel[1] > 1;
 }
 
 cosrel_status cosrel_xnn_max_pool(cosrel_xnn_planner *planner, const cosrel_net_node *node) {
   const cosrel_shape *in = &cosrel_xnn_in(planner, node, 0)->shape;
   if (in->rank != 4 || node->n_outputs > 1) return COSREL_UNSUPPORTED;
-  cosrel_window w = cosrel_node_window(planner->net, node);
-  if (!fit_pads(in, out_shape(planner, node), &w)) return COSREL_UNSUPPORTED;
+  cosrel_window w;
+  if (!find_window(planner, node, &w)) return COSREL_UNSUPPORTED;
   float low, high;
   int32_t out = cosrel_xnn_take_clamp(planner, cosrel_xnn_out(planner, node), &low, &high);
   xnn_operator_t op = NULL;
@@ -224,8 +216,8 @@ static cosrel_status average_with_pads(cosrel_xnn_planner *planner, const cosrel
 cosrel_status cosrel_xnn_average_pool(cosrel_xnn_planner *planner, const cosrel_net_node *node) {
   const cosrel_shape *in = &cosrel_xnn_in(planner, node, 0)->shape;
   if (in->rank != 4) return COSREL_UNSUPPORTED;
-  cosrel_window stated = cosrel_node_window(planner->net, node), w = stated;
-  if (!fit_pads(in, out_shape(planner, node), &w)) return COSREL_UNSUPPORTED;
+  cosrel_window stated = cosrel_node_window(planner->net, node), w;
+  if (!find_window(planner, node, &w)) return COSREL_UNSUPPORTED;
   bool padded = w.pad[0] + w.pad[1] + w.pad[2] + w.pad[3] > 0;
   if (padded && cosrel_node_int(planner->net, node, "count_include_pad", 0) != 0) {
     /* What ceil_mode adds beyond the stated pads would not count. */
@@ -286,47 +278,14 @@ static cosrel_status repeat_pixels(cosrel_xnn_planner *planner, const cosrel_net
   return COSREL_OK;
 }
 
-/* Whether the scales that the node states, if any, are exactly the ratios of the sizes. */
-static bool scales_are_ratios(const cosrel_xnn_planner *planner, const cosrel_net_node *node) {
-  uint32_t place = planner->net->opset >= 11 && strcmp(node->op->name, "Resize") == 0 ? 2 : 1;
-  const cosrel_tensor *scales = cosrel_xnn_in(planner, node, place);
-  if (scales == NULL || cosrel_shape_elements(&scales->shape) == 0) return true;
-  if (scales->data == NULL || scales->dtype != COSREL_F32 || cosrel_shape_elements(&scales->shape) != 4) return false;
-  const cosrel_shape *in = &cosrel_xnn_in(planner, node, 0)->shape, *out = out_shape(planner, node);
-  for (uint32_t i = 0; i < 4; i++) {
-    if (((const float *)scales->data)[i] * (float)in->dims[i] != (float)out->dims[i]) return false;
-  }
-  return true;
-}
-
 cosrel_status cosrel_xnn_resize(cosrel_xnn_planner *planner, const cosrel_net_node *node) {
-  const cosrel_net *net = planner->net;
   const cosrel_shape *in = &cosrel_xnn_in(planner, node, 0)->shape, *out = out_shape(planner, node);
-  bool modern = net->opset >= 11 && strcmp(node->op->name, "Resize") == 0;
-  const char *mode = cosrel_node_string(net, node, "mode", "nearest");
-  const char *coordinates =
-      cosrel_node_string(net, node, "coordinate_transformation_mode", modern ? "half_pixel" : "asymmetric");
-  const char *rounding = cosrel_node_string(net, node, "nearest_mode", modern ? "round_prefer_floor" : "floor");
-  bool half_pixel = strcmp(coordinates, "half_pixel") == 0, asymmetric = strcmp(coordinates, "asymmetric") == 0;
-  if (in->rank != 4 || in->dims[0] != out->dims[0] || in->dims[1] != out->dims[1] ||
-      !scales_are_ratios(planner, node)) {
-    return COSREL_UNSUPPORTED;
-  }
-  if (strcmp(mode, "nearest") == 0) {
-    bool whole = out->dims[2] % in->dims[2] == 0 && out->dims[3] % in->dims[3] == 0;
-    bool plain =
-        (asymmetric && strcmp(rounding, "floor") == 0) || (half_pixel && strcmp(rounding, "round_prefer_floor") == 0);
-    return whole && plain ? repeat_pixels(planner, node) : COSREL_UNSUPPORTED;
-  }
-  if (strcmp(mode, "linear") != 0) return COSREL_UNSUPPORTED;
+  cosrel_resize kind = cosrel_node_resize(planner->net, node);
+  if (kind == COSREL_RESIZE_OTHER) return COSREL_UNSUPPORTED;
+  if (kind == COSREL_RESIZE_REPEAT) return repeat_pixels(planner, node);
   uint32_t flags = FLAGS;
-  if (asymmetric) {
-    flags |= XNN_FLAG_TENSORFLOW_LEGACY_MODE;
-  } else if (strcmp(coordinates, "align_corners") == 0) {
-    flags |= XNN_FLAG_ALIGN_CORNERS;
-  } else if (!half_pixel) {
-    return COSREL_UNSUPPORTED;
-  }
+  if (kind == COSREL_RESIZE_LINEAR) flags |= XNN_FLAG_TENSORFLOW_LEGACY_MODE;
+  if (kind == COSREL_RESIZE_LINEAR_ALIGNED) flags |= XNN_FLAG_ALIGN_CORNERS;
   xnn_operator_t op = NULL;
   enum xnn_status status = xnn_create_resize_bilinear2d_nhwc_f32(in->dims[1], in->dims[1], in->dims[1], flags, &op);
   if (status != xnn_status_success) return COSREL_UNSUPPORTED;

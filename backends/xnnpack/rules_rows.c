@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backends/lower.h"
+#include "backends/node.h"
 #include "backends/reference/operators.h"
 #include "backends/xnnpack/rules.h"
 
@@ -66,7 +67,7 @@ static xnn_operator_t create(const cosrel_xnn_planner *planner, const cosrel_net
     *setup = plain[i].setup;
   }
   float low, high;
-  if (cosrel_xnn_is_clamp(planner, node, &low, &high)) {
+  if (cosrel_node_clamp(planner->net, node, &low, &high)) {
     status = xnn_create_clamp_nc_f32(1, 1, 1, low, high, FLAGS, &op);
     *setup = xnn_setup_clamp_nc_f32;
   }
