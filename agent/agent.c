@@ -67,7 +67,7 @@ static int quickest_row(const cosrel_case *c, const cosrel_state *state, const c
     if (o->choices[r].action != COSREL_RUN || o->choices[r].slot != (uint32_t)state->streams[s].head) continue;
     cosrel_candidate candidate = cosrel_observation_candidate(o, r, COSREL_RUN_LENGTHS - 1);
     cosrel_work work = cosrel_state_work(c, state, &candidate);
-    double total = work.launch + work.transfer + work.compute + c->streams[s].to_go[candidate.processor][candidate.end];
+    double total = cosrel_work_total(&work) + c->streams[s].to_go[candidate.processor][candidate.end];
     if (total < least) least = total, best = (int)r;
   }
   return best;

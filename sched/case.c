@@ -9,9 +9,11 @@
 #include "sched/case.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/residency.h"
 #include "sched/state.h"
 
 #define UNREACHABLE 1e30
@@ -130,17 +132,57 @@ static const cosrel_cost *cheapest(const cosrel_profile *profile, uint32_t model
   return best;
 }
 
+/* Weights of the units that p could run for the stream, in bytes; at most 2^53 elements of each. */
+static uint64_t weight_bytes(const cosrel_profile *profile, uint32_t index, uint32_t p, uint32_t accepted) {
+  const cosrel_model *model = &profile->models[index].model;
+  uint64_t sum = 0;
+  for (uint32_t u = 0; u < model->n_units; u++) {
+    uint8_t bytes;
+    if (cheapest(profile, index, u, p, accepted, &bytes) == NULL) continue;
+    sum += model->units[u].weights * bytes;
+    if (sum > COSREL_COUNT_MAX) return COSREL_COUNT_MAX;
+  }
+  return sum;
+}
+
+/* Nobody runs unit u: is it for want of memory, and where? */
+static cosrel_status fail_unit(const cosrel_profile *profile, const cosrel_stream *stream, uint32_t index, uint32_t u,
+                               const cosrel_stream_case *sc, cosrel_error *error) {
+  const cosrel_model *model = &profile->models[index].model;
+  char places[256] = "";
+  size_t used = 0;
+  for (uint32_t p = 0; p < profile->n_processors; p++) {
+    uint8_t bytes;
+    if (cheapest(profile, index, u, p, stream->precisions, &bytes) == NULL || used >= sizeof places) continue;
+    used += (size_t)snprintf(places + used, sizeof places - used, "%s%s %.2f of %.2f MiB", used > 0 ? ", " : "",
+                             profile->processors[p].name, (double)sc->weight_bytes[p] / 1048576,
+                             (double)profile->processors[p].memory_bytes / 1048576);
+  }
+  if (used == 0)
+    return cosrel_fail(error, COSREL_INFEASIBLE,
+                       "stream %s: no processor of %s runs unit %s of %s in a precision that the stream accepts",
+                       stream->name, profile->name, model->units[u].name, model->name);
+  return cosrel_fail(error, COSREL_LIMIT,
+                     "stream %s: the weights of %s fit on no processor that runs its unit %s; needed of budget: %s",
+                     stream->name, model->name, model->units[u].name, places);
+}
+
 static cosrel_status fill_costs(const cosrel_profile *profile, const cosrel_stream *stream, uint32_t index, tables *t,
-                                cosrel_error *error) {
+                                cosrel_stream_case *out, cosrel_error *error) {
   const cosrel_model *model = &profile->models[index].model;
   uint32_t n = model->n_units, n_processors = profile->n_processors;
   for (uint32_t p = 0; p < n_processors; p++) {
+    const cosrel_processor *processor = &profile->processors[p];
+    out->weight_bytes[p] = weight_bytes(profile, index, p, stream->precisions);
+    bool fits = processor->memory_bytes == 0 || out->weight_bytes[p] <= processor->memory_bytes;
+    if (processor->memory_bytes > 0 && out->weight_bytes[p] > 0)
+      out->load_ns[p] = processor->load_ns + (double)out->weight_bytes[p] * processor->load_ns_per_byte;
     t->limit[p][n] = (uint16_t)n;
     t->mean[p][0] = t->variance[p][0] = t->memory[p][0] = 0;
-    double speed = profile->processors[p].points[0].speed;
+    double speed = processor->points[0].speed;
     for (uint32_t u = 0; u < n; u++) {
       uint8_t bytes = 4;
-      const cosrel_cost *cost = cheapest(profile, index, u, p, stream->precisions, &bytes);
+      const cosrel_cost *cost = fits ? cheapest(profile, index, u, p, stream->precisions, &bytes) : NULL;
       double mean = cost == NULL ? 0 : cost->mean_ns / speed;
       double deviation = cost == NULL ? 0 : cost->cv * mean;
       t->mean[p][u + 1] = t->mean[p][u] + mean;
@@ -155,10 +197,7 @@ static cosrel_status fill_costs(const cosrel_profile *profile, const cosrel_stre
   for (uint32_t u = 0; u < n; u++) {
     bool runs = false;
     for (uint32_t p = 0; p < n_processors; p++) runs = runs || t->limit[p][u] > u;
-    if (!runs)
-      return cosrel_fail(error, COSREL_INFEASIBLE,
-                         "stream %s: no processor of %s runs unit %s of %s in a precision that the stream accepts",
-                         stream->name, profile->name, model->units[u].name, model->name);
+    if (!runs) return fail_unit(profile, stream, index, u, out, error);
   }
   return COSREL_OK;
 }
@@ -222,7 +261,7 @@ static cosrel_status compile_stream(cosrel_case *c, uint32_t s, uint32_t index, 
   const cosrel_stream *stream = &c->workload->streams[s];
   const cosrel_model *model = &profile->models[index].model;
   cosrel_stream_case *out = &c->streams[s];
-  cosrel_status status = fill_costs(profile, stream, index, t, error);
+  cosrel_status status = fill_costs(profile, stream, index, t, out, error);
   if (status != COSREL_OK) return status;
   fill_dag(model, t);
   fill_transfers(profile, stream, model, t);
@@ -258,7 +297,18 @@ static void copy_device(const cosrel_profile *profile, cosrel_case *c) {
     c->busy_w[p] = profile->processors[p].points[0].busy_w;
     c->idle_w[p] = profile->processors[p].points[0].idle_w;
     c->price[p] = 1.0 / c->n_processors;
+    c->budget[p] = profile->processors[p].memory_bytes;
   }
+  c->prefetch = true;
+}
+
+static uint32_t first_sharer(const cosrel_workload *workload, uint32_t s) {
+  const cosrel_stream *stream = &workload->streams[s];
+  uint32_t first = 0;
+  while (strcmp(workload->streams[first].model, stream->model) != 0 ||
+         workload->streams[first].precisions != stream->precisions)
+    first++;
+  return first;
 }
 
 cosrel_status cosrel_case_create(const cosrel_profile *profile, const cosrel_workload *workload, cosrel_case *out,
@@ -294,12 +344,19 @@ cosrel_status cosrel_case_create(const cosrel_profile *profile, const cosrel_wor
       cosrel_case_destroy(c);
       return status;
     }
+    c->streams[s].weights = first_sharer(workload, s);
     c->streams[s].first_slot = c->n_slots;
     c->n_slots += c->streams[s].n_slots;
   }
   c->bit_words = (c->max_units + 63) / 64;
   c->request_size = (sizeof(cosrel_request) + 2 * c->bit_words * sizeof(uint64_t) + c->max_units + 1 + 7) & ~(size_t)7;
   c->state_size = sizeof(cosrel_state) + c->n_streams * sizeof(cosrel_stream_state) + c->n_slots * c->request_size;
+  bool limited = false;
+  for (uint32_t p = 0; p < c->n_processors; p++) limited = limited || c->budget[p] > 0;
+  if (limited) {
+    c->residency_at = c->state_size;
+    c->state_size += c->n_processors * sizeof(cosrel_residency);
+  }
   return COSREL_OK;
 }
 

@@ -46,6 +46,11 @@ typedef struct cosrel_stream_case {
   const uint32_t *pred_first; /* [n + 1] tensors that unit u reads are preds[pred_first[u] .. pred_first[u + 1]) */
   const uint16_t *preds;
   const uint16_t *cut; /* [n + 1] first unit c >= u on which every unit above c depends; n - 1 at the latest */
+
+  /* Streams of one model in the same precisions share weights; `weights` is the first of these streams. */
+  uint32_t weights;
+  uint64_t weight_bytes[COSREL_PROCESSORS_MAX]; /* of the units that p may run, in the precisions that it runs them */
+  double load_ns[COSREL_PROCESSORS_MAX];        /* making them resident; 0 where p has no budget */
 } cosrel_stream_case;
 
 typedef struct cosrel_case {
@@ -57,16 +62,20 @@ typedef struct cosrel_case {
   double kappa[COSREL_PROCESSORS_MAX][COSREL_PROCESSORS_MAX];
   double slowed_by[COSREL_PROCESSORS_MAX][COSREL_PROCESSORS_MAX]; /* [q][p], kappa transposed */
   double busy_w[COSREL_PROCESSORS_MAX], idle_w[COSREL_PROCESSORS_MAX], base_w;
-  double price[COSREL_PROCESSORS_MAX]; /* duals of the capacities (sched/bound.h), summing to 1; equal until set */
-  double lambda_star, g_star;          /* sched/bound.h; 0 until set */
+  double price[COSREL_PROCESSORS_MAX];    /* duals of the capacities (sched/bound.h), summing to 1; equal until set */
+  double lambda_star, g_star;             /* sched/bound.h; 0 until set */
+  uint64_t budget[COSREL_PROCESSORS_MAX]; /* bytes of weights that fit on p; 0: no limit (sched/residency.h) */
+  bool prefetch;                          /* weights are loaded ahead; true until somebody says otherwise */
   cosrel_stream_case streams[COSREL_STREAMS_MAX];
   uint32_t n_slots, max_units, bit_words; /* slots of all streams; largest n_units; 64-bit words of a unit set */
   size_t request_size, state_size;        /* bytes of a slot and of a whole state (sched/state.h) */
-  void *tables;                           /* owned */
+  size_t residency_at; /* where in a state its residency is (sched/residency.h); 0: no processor has a budget */
+  void *tables;        /* owned */
 } cosrel_case;
 
-/* Compiles the tables. Fails with one line when a stream names an unknown model, accepts no precision in which some
- * processor can run each unit, or a limit is passed. */
+/* Compiles the tables. A processor runs nothing of a model whose weights are over its budget. Fails with one line when
+ * a stream names an unknown model, accepts no precision in which some processor can run each unit, or a limit is
+ * passed; with COSREL_LIMIT and the figures when it is for want of memory that no processor can. */
 cosrel_status cosrel_case_create(const cosrel_profile *profile, const cosrel_workload *workload, cosrel_case *out,
                                  cosrel_error *error);
 void cosrel_case_destroy(cosrel_case *c);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/residency.h"
+
 cosrel_status cosrel_engine_create(const cosrel_case *c, cosrel_driver driver, cosrel_engine *out,
                                    cosrel_error *error) {
   memset(out, 0, sizeof *out);
@@ -22,12 +24,42 @@ void cosrel_engine_reset(cosrel_engine *engine, uint64_t seed, cosrel_time horiz
   cosrel_state_init(engine->c, engine->state, seed, horizon);
   engine->n_decisions = 0;
   engine->waiting = false;
+  memset(engine->held, 0, sizeof engine->held);
 }
 
 /* Calls one slot of every sink that has it. */
 #define TELL(engine, slot, ...)                                      \
   for (cosrel_sink *sink = (engine)->sinks; sink; sink = sink->next) \
     if (sink->slot) sink->slot(sink->self, (engine)->c, (engine)->state, __VA_ARGS__)
+
+static void tell_changes(cosrel_engine *engine, uint32_t p, uint64_t changed, bool loaded) {
+  const cosrel_residency *r = cosrel_state_residency(engine->c, engine->state, p);
+  const cosrel_running *run = &engine->state->running[p];
+  for (; changed != 0; changed &= changed - 1) {
+    cosrel_weights_change change = {
+        .processor = p, .stream = (uint32_t)__builtin_ctzll(changed), .loaded = loaded, .ahead = loaded};
+    if (loaded) {
+      uint32_t s = cosrel_state_request(engine->c, engine->state, (uint32_t)run->slot)->stream;
+      change.ahead = engine->c->streams[s].weights != change.stream;
+      change.ready = r->ready;
+    }
+    TELL(engine, weights, &change);
+  }
+}
+
+/* Says what a transition has dropped and begun to load. Only a processor that works loads. */
+static void tell_weights(cosrel_engine *engine) {
+  const cosrel_case *c = engine->c;
+  if (c->residency_at == 0) return;
+  for (uint32_t p = 0; p < c->n_processors; p++) {
+    uint64_t before = engine->held[p], now = cosrel_state_residency(c, engine->state, p)->held;
+    if (before == now) continue;
+    tell_changes(engine, p, before & ~now, false);
+    tell_changes(engine, p, now & ~before, true);
+    engine->held[p] = now;
+    if (engine->driver.ops->hold != NULL) engine->driver.ops->hold(engine->driver.self, c, p, now);
+  }
+}
 
 /* A closed stream's next request arrives inside the end of its last one. */
 static void tell_end(cosrel_engine *engine, const cosrel_outcome *outcome) {
@@ -40,9 +72,9 @@ static void on_finish(cosrel_engine *engine, uint32_t processor) {
   cosrel_segment segment;
   cosrel_outcome outcome;
   if (engine->driver.ops->parts != NULL) {
-    cosrel_time elapsed = engine->state->now - engine->state->running[processor].started, launch, transfer;
-    engine->driver.ops->parts(engine->driver.self, processor, elapsed, &launch, &transfer);
-    cosrel_state_measured(engine->state, processor, launch, transfer);
+    cosrel_time elapsed = engine->state->now - engine->state->running[processor].started, launch, load, transfer;
+    engine->driver.ops->parts(engine->driver.self, processor, elapsed, &launch, &load, &transfer);
+    cosrel_state_measured(engine->state, processor, launch, load, transfer);
   }
   bool ended = cosrel_state_finish(engine->c, engine->state, processor, &segment, &outcome);
   TELL(engine, segment, &segment);
@@ -90,6 +122,7 @@ cosrel_status cosrel_engine_step(cosrel_engine *engine, cosrel_step *step) {
     }
     cosrel_outcome dropped;
     while (cosrel_state_expire(c, state, &dropped)) tell_end(engine, &dropped);
+    tell_weights(engine);
     engine->waiting = false;
   }
 }
@@ -109,6 +142,7 @@ cosrel_status cosrel_engine_decide(cosrel_engine *engine, const cosrel_candidate
     cosrel_status status = engine->driver.ops->submit(engine->driver.self, engine->c, engine->state, choice, &scale);
     if (status != COSREL_OK) return status;
     cosrel_state_start(engine->c, engine->state, choice, scale);
+    tell_weights(engine);
   }
   return COSREL_OK;
 }

@@ -27,15 +27,28 @@ typedef struct cosrel_driver_ops {
    * arrivals stop at *now. */
   cosrel_status (*wait)(void *self, const cosrel_case *c, const cosrel_state *state, cosrel_time until,
                         cosrel_time *now, int32_t *processor);
-  /* Optional. How much of the `elapsed` ns of the segment that has just ended on `processor` were launch and transfer.
-   * Default: their shares of the expected work. */
-  void (*parts)(void *self, uint32_t processor, cosrel_time elapsed, cosrel_time *launch, cosrel_time *transfer);
+  /* Optional. How much of the `elapsed` ns of the segment that has just ended on `processor` were launch, load of
+   * weights and transfer. Default: their shares of the expected work. */
+  void (*parts)(void *self, uint32_t processor, cosrel_time elapsed, cosrel_time *launch, cosrel_time *load,
+                cosrel_time *transfer);
+  /* Optional. From now on `processor`, which has a memory budget, is to hold the weights in the set `held` (bit s:
+   * those of stream s) and no others; what they take together is within the budget. Called after submit. Default:
+   * nobody cares. */
+  void (*hold)(void *self, const cosrel_case *c, uint32_t processor, uint64_t held);
 } cosrel_driver_ops;
 
 typedef struct cosrel_driver {
   const cosrel_driver_ops *ops;
   void *self;
 } cosrel_driver;
+
+/* A load of weights that begins, or weights that are dropped, on a processor with a memory budget. */
+typedef struct cosrel_weights_change {
+  uint32_t processor, stream; /* the first stream that has these weights */
+  bool loaded;                /* false: dropped; what follows is of loads */
+  bool ahead;                 /* a prefetch; else the segment that starts now waits for them */
+  cosrel_time ready;          /* when they are expected to be there */
+} cosrel_weights_change;
 
 /* Who listens to a run: metrics, traces, timelines, rewards. Every slot is optional; called in order of time, from the
  * engine's thread; the pointers are valid during the call only. */
@@ -47,16 +60,18 @@ typedef struct cosrel_sink {
   void (*outcome)(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_outcome *outcome);
   /* The governor has looked at the temperature; `changed`: the caps are new. */
   void (*thermal)(void *self, const cosrel_case *c, const cosrel_state *state, bool changed);
+  void (*weights)(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_weights_change *change);
   struct cosrel_sink *next;
 } cosrel_sink;
 
 typedef struct cosrel_engine {
   const cosrel_case *c;
-  cosrel_state *state;  /* owned */
-  cosrel_driver driver; /* borrowed */
-  cosrel_sink *sinks;   /* borrowed, may be NULL */
-  uint64_t n_decisions; /* choices applied */
-  bool waiting;         /* the last choice was WAIT: no question before the next event */
+  cosrel_state *state;                  /* owned */
+  cosrel_driver driver;                 /* borrowed */
+  cosrel_sink *sinks;                   /* borrowed, may be NULL */
+  uint64_t n_decisions;                 /* choices applied */
+  bool waiting;                         /* the last choice was WAIT: no question before the next event */
+  uint64_t held[COSREL_PROCESSORS_MAX]; /* sets of weights that driver and sinks know of */
 } cosrel_engine;
 
 typedef enum cosrel_step { COSREL_STEP_DECIDE, COSREL_STEP_DONE } cosrel_step;

@@ -64,7 +64,7 @@ static void look_at_head(const cosrel_case *c, const cosrel_state *state, const 
     h->duration[p] = INFINITY;
     if (end <= h->begin) continue;
     cosrel_work work = work_of(c, state, h, p, end);
-    h->duration[p] = work.launch + work.transfer + work.compute + sc->to_go[p][end];
+    h->duration[p] = cosrel_work_total(&work) + sc->to_go[p][end];
     double finish = to_idle[p] + h->duration[p];
     if (finish < h->best)
       h->second = h->best, h->best = finish, h->best_processor = p;
@@ -141,7 +141,7 @@ static void fill_run(const cosrel_case *c, const cosrel_state *state, const scen
     }
     choice->ends[k] = ends[k];
     cosrel_work w = work_of(c, state, h, p, ends[k]);
-    total[k] = w.launch + w.transfer + w.compute;
+    total[k] = cosrel_work_total(&w);
     regret[k] = total[k] + sc->to_go[p][ends[k]] - h->rem;
     if (k == COSREL_RUN_LENGTHS - 1) work = w;
   }

@@ -133,6 +133,11 @@ static cosrel_status check_processor(const cosrel_profile *profile, uint32_t p, 
   if (processor->memory_bytes > COSREL_COUNT_MAX) {
     return cosrel_fail(error, COSREL_FORMAT, "%s: processors[%u].memory_bytes: expected at most 2^53", where, p);
   }
+  COSREL_TRY(cosrel_check_number(processor->load_ns, range_ns, error, where, "processors[%u].load_ns", p));
+  COSREL_TRY(cosrel_check_number(processor->load_ns_per_byte, range_ns_per_byte, error, where,
+                                 "processors[%u].load_ns_per_byte", p));
+  snprintf(place, sizeof place, "processors[%u].load_origin", p);
+  COSREL_TRY(check_origin(profile, processor->load_origin, where, place, error));
   snprintf(place, sizeof place, "processors[%u].power_origin", p);
   COSREL_TRY(check_origin(profile, processor->power_origin, where, place, error));
   snprintf(place, sizeof place, "processors[%u].points", p);

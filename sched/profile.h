@@ -60,10 +60,11 @@ typedef struct cosrel_processor {
   char name[16];                    /* cpu, gpu, dsp, cpu-little, npu */
   char backend[COSREL_BACKEND_MAX]; /* how `cosrel run` opens it (backends/backend.h); empty: not said */
   double launch_ns;                 /* paid once per segment */
-  uint64_t memory_bytes;            /* budget for resident weights; 0: no limit */
+  uint64_t memory_bytes;            /* budget for resident weights; 0: no limit, all are there from the start */
+  double load_ns, load_ns_per_byte; /* making b bytes of weights resident takes load_ns + b * load_ns_per_byte */
   uint32_t n_points;                /* at least 1; points[0] is the top */
   cosrel_point points[COSREL_POINTS_MAX];
-  cosrel_origin launch_origin, power_origin;
+  cosrel_origin launch_origin, load_origin, power_origin;
 } cosrel_processor;
 
 /* Moving a tensor of b bytes from one processor to another takes latency_ns + b * ns_per_byte. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "sched/arrivals.h"
+#include "sched/residency.h"
 #include "sched/rng.h"
 #include "sched/thermal.h"
 
@@ -140,7 +141,9 @@ static cosrel_work work_of(const cosrel_case *c, const cosrel_state *state, cons
   const cosrel_request *request = cosrel_state_request(c, state, candidate->slot);
   const cosrel_stream_case *sc = &c->streams[request->stream];
   uint32_t p = candidate->processor, begin = candidate->begin, end = candidate->end;
-  cosrel_work work = {.launch = c->launch_ns[p], .compute = sc->mean[p][end] - sc->mean[p][begin]};
+  cosrel_work work = {.launch = c->launch_ns[p],
+                      .load = cosrel_residency_load(c, state, request->stream, p),
+                      .compute = sc->mean[p][end] - sc->mean[p][begin]};
   const uint8_t *where = cosrel_request_where(c, request);
   for (uint32_t i = sc->live_first[begin]; i < sc->live_first[begin + 1]; i++) {
     cosrel_live live = sc->live[i];
@@ -153,9 +156,9 @@ static cosrel_work work_of(const cosrel_case *c, const cosrel_state *state, cons
     }
     if (best < INFINITY) work.transfer += best;
   }
-  /* Launching does not touch memory; copying does nothing else. */
-  double memory = sc->memory[p][end] - sc->memory[p][begin] + work.transfer;
-  double total = work.launch + work.transfer + work.compute;
+  /* Launching does not touch memory; copying and loading do nothing else. */
+  double memory = sc->memory[p][end] - sc->memory[p][begin] + work.transfer + work.load;
+  double total = cosrel_work_total(&work);
   work.beta = total > 0 ? memory / total : 0;
   return work;
 }
@@ -164,6 +167,7 @@ cosrel_work cosrel_state_work(const cosrel_case *c, const cosrel_state *state, c
   cosrel_work work = work_of(c, state, candidate);
   double speed = cosrel_state_point(c, state, candidate->processor, candidate->point)->speed;
   work.launch /= speed;
+  work.load /= speed;
   work.transfer /= speed;
   work.compute /= speed;
   return work;
@@ -254,8 +258,8 @@ void cosrel_state_start(const cosrel_case *c, cosrel_state *state, const cosrel_
   refresh_ready(c, request);
   refresh_head(c, state, request->stream);
 
-  double expected = work.launch + work.transfer + work.compute;
-  double total = work.launch + work.transfer + work.compute * scale;
+  double expected = cosrel_work_total(&work);
+  double total = work.launch + work.transfer + work.compute * scale + work.load;
   cosrel_running *run =
       &state->running[p]; /* field by field: clearing all of it first would cost as much as the rest */
   run->slot = candidate->slot;
@@ -266,11 +270,14 @@ void cosrel_state_start(const cosrel_case *c, cosrel_state *state, const cosrel_
   run->work = run->left = total;
   run->expected = run->expected_left = expected;
   run->launch = work.launch;
+  run->load = work.load;
   run->transfer = work.transfer;
   run->beta = work.beta;
   state->n_idle--;
   state->n_segments++;
+  if (c->residency_at != 0) cosrel_residency_use(c, state, request->stream, p);
   renew_rates(c, state);
+  if (c->residency_at != 0) cosrel_residency_prefetch(c, state);
 }
 
 void cosrel_state_advance(const cosrel_case *c, cosrel_state *state, cosrel_time to) {
@@ -386,10 +393,12 @@ static void end_request(const cosrel_case *c, cosrel_state *state, cosrel_reques
   }
 }
 
-void cosrel_state_measured(cosrel_state *state, uint32_t processor, cosrel_time launch, cosrel_time transfer) {
+void cosrel_state_measured(cosrel_state *state, uint32_t processor, cosrel_time launch, cosrel_time load,
+                           cosrel_time transfer) {
   cosrel_running *run = &state->running[processor];
   run->work = (double)(state->now - run->started);
   run->launch = (double)launch;
+  run->load = (double)load;
   run->transfer = (double)transfer;
 }
 
@@ -401,6 +410,7 @@ bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t pro
   cosrel_time elapsed = state->now - run->started;
   double stretch = run->work > 0 ? (double)elapsed / run->work : 0; /* ns per ns of work */
   cosrel_time launch = (cosrel_time)(run->launch * stretch), transfer = (cosrel_time)(run->transfer * stretch);
+  cosrel_time load = (cosrel_time)(run->load * stretch);
   state->busy[processor] += elapsed;
   state->launching[processor] += launch;
   state->transferring[processor] += transfer;
@@ -413,6 +423,7 @@ bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t pro
                                 .started = run->started,
                                 .ended = state->now,
                                 .launch = launch,
+                                .load = load,
                                 .transfer = transfer,
                                 .expected_ns = run->expected};
 
@@ -423,11 +434,13 @@ bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t pro
   state->n_idle++;
   state->n_events++;
   renew_rates(c, state);
+  if (c->residency_at != 0) cosrel_residency_end(c, state, request->stream, processor, load);
 
   const cosrel_stream_case *sc = &c->streams[request->stream];
   if (request->n_done == sc->n_units) {
     bool late = state->now > state->horizon && (double)(state->now - request->arrival) >= 5 * sc->isolated_ns;
     end_request(c, state, request, slot, late, outcome);
+    if (c->residency_at != 0) cosrel_residency_prefetch(c, state);
     return true;
   }
   uint64_t *done = cosrel_request_done(request);
@@ -438,6 +451,7 @@ bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t pro
   request->front = (uint16_t)first_clear(done, request->front, sc->n_units);
   refresh_ready(c, request);
   refresh_head(c, state, request->stream);
+  if (c->residency_at != 0) cosrel_residency_prefetch(c, state);
   return false;
 }
 
@@ -460,6 +474,7 @@ bool cosrel_state_arrive(const cosrel_case *c, cosrel_state *state, cosrel_outco
   count_arrival(state, stream);
   state->n_events++;
   schedule_arrival(c, state, s);
+  if (c->residency_at != 0) cosrel_residency_prefetch(c, state);
   return drop;
 }
 

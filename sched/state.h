@@ -1,7 +1,8 @@
 /* The state of a run: one flat block of plain data without pointers into itself, copied with memcpy.
  *
  * The engine drives one; a planner copies it and drives the copy. Nothing here allocates, draws random numbers or
- * reads a clock. Layout: cosrel_state, then n_slots request records of case->request_size bytes each. */
+ * reads a clock. Layout: cosrel_state, then n_slots request records of case->request_size bytes each, then, where a
+ * processor has a memory budget, the residency of weights (sched/residency.h). */
 #ifndef COSREL_SCHED_STATE_H
 #define COSREL_SCHED_STATE_H
 
@@ -33,7 +34,7 @@ typedef struct cosrel_running {
   cosrel_time started;
   double work, left;              /* what it really takes; known to the driver only, policies must not read it */
   double expected, expected_left; /* the same from mean costs: what a policy may know */
-  double launch, transfer;        /* parts of `work` */
+  double launch, load, transfer;  /* parts of `work` */
   double beta, rate;              /* memory-bound share; progress per ns */
   cosrel_time finish;             /* when `left` reaches 0 at this rate; the driver's knowledge too */
 } cosrel_running;
@@ -101,19 +102,23 @@ typedef struct cosrel_outcome {
   bool dropped, missed; /* a drop is a miss */
 } cosrel_outcome;
 
-/* A segment that ended: [started, ended) on `processor`, cut into launch, transfer and compute in this order. */
+/* A segment that ended: [started, ended) on `processor`, cut into launch, load (of weights), transfer and compute in
+ * this order. */
 typedef struct cosrel_segment {
   uint32_t stream, processor;
   uint64_t sequence; /* of the request */
   uint16_t begin, end;
-  cosrel_time started, ended, launch, transfer;
+  cosrel_time started, ended, launch, load, transfer;
   double expected_ns; /* what the mean costs said, at the top point, nothing else running */
 } cosrel_segment;
 
 /* Parts of a candidate's expected duration: ns at the point it would run at, nothing else running. */
 typedef struct cosrel_work {
-  double launch, transfer, compute, beta;
+  double launch, load, transfer, compute, beta;
 } cosrel_work;
+static inline double cosrel_work_total(const cosrel_work *work) {
+  return work->launch + work->transfer + work->compute + work->load;
+}
 
 static inline cosrel_request *cosrel_state_request(const cosrel_case *c, const cosrel_state *state, uint32_t slot) {
   return (cosrel_request *)((char *)state + sizeof *state + c->n_streams * sizeof(cosrel_stream_state) +
@@ -180,8 +185,10 @@ void cosrel_state_advance(const cosrel_case *c, cosrel_state *state, cosrel_time
  * temperature is new. */
 bool cosrel_state_throttle(const cosrel_case *c, cosrel_state *state, cosrel_time to);
 
-/* What really went into launch and transfers of the segment that ends on `processor` now: call before its finish. */
-void cosrel_state_measured(cosrel_state *state, uint32_t processor, cosrel_time launch, cosrel_time transfer);
+/* What really went into launch, load and transfers of the segment that ends on `processor` now: call before its finish.
+ */
+void cosrel_state_measured(cosrel_state *state, uint32_t processor, cosrel_time launch, cosrel_time load,
+                           cosrel_time transfer);
 
 /* The earliest completion under present rates: its time, and the processor (lowest on ties). NEVER when none runs. */
 static inline cosrel_time cosrel_state_next_finish(const cosrel_case *c, const cosrel_state *state,

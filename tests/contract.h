@@ -56,6 +56,7 @@ typedef struct contract_record {
   uint8_t outcome[CONTRACT_STREAMS][CONTRACT_REQUESTS];                   /* 1 completed, 2 dropped */
   cosrel_time idle_since[COSREL_PROCESSORS_MAX];
   cosrel_time busy[COSREL_PROCESSORS_MAX];
+  uint64_t held[COSREL_PROCESSORS_MAX], held_bytes[COSREL_PROCESSORS_MAX]; /* weights, from what the sink was told */
   uint64_t arrived, ended_requests, segments, hash;
 } contract_record;
 
@@ -89,6 +90,8 @@ static void contract_on_segment(void *self, const cosrel_case *c, const cosrel_s
   assert_true(segment->end <= sc->limit[segment->processor][segment->begin]);
   assert_true(segment->started >= record->idle_since[segment->processor]); /* no overlap */
   assert_true(segment->ended >= segment->started);
+  assert_true(segment->launch + segment->load + segment->transfer <= segment->ended - segment->started);
+  if (c->budget[segment->processor] > 0) assert_true(record->held[segment->processor] >> sc->weights & 1);
   record->idle_since[segment->processor] = segment->ended;
   record->busy[segment->processor] += segment->ended - segment->started;
   assert_true(segment->sequence < CONTRACT_REQUESTS);
@@ -119,6 +122,20 @@ static void contract_on_outcome(void *self, const cosrel_case *c, const cosrel_s
       assert_true(record->ended[outcome->stream][outcome->sequence][u] != 0);
 }
 
+static void contract_on_weights(void *self, const cosrel_case *c, const cosrel_state *state,
+                                const cosrel_weights_change *change) {
+  contract_record *record = self;
+  uint32_t p = change->processor;
+  uint64_t bit = (uint64_t)1 << change->stream, bytes = c->streams[change->stream].weight_bytes[p];
+  assert_true(c->streams[change->stream].weights == change->stream);
+  assert_true(((record->held[p] & bit) == 0) == change->loaded);
+  record->held[p] ^= bit;
+  record->held_bytes[p] += change->loaded ? bytes : -bytes;
+  assert_true(record->held_bytes[p] <= c->budget[p]);
+  if (change->loaded) assert_true(change->ready >= state->now);
+  contract_hash(record, (uint64_t)change->ready << 1 | change->ahead);
+}
+
 /* Overwrites what a policy may not know: how long segments really take, what will arrive, the seed. */
 static inline void contract_blind(const cosrel_case *c, cosrel_state *state, uint64_t key) {
   for (uint32_t p = 0; p < c->n_processors; p++) {
@@ -146,7 +163,8 @@ static inline uint64_t contract_run_on(cosrel_driver driver, const cosrel_case *
                       .arrival = contract_on_arrival,
                       .decision = contract_on_decision,
                       .segment = contract_on_segment,
-                      .outcome = contract_on_outcome};
+                      .outcome = contract_on_outcome,
+                      .weights = contract_on_weights};
   cosrel_engine engine;
   cosrel_error error = {""};
   assert_int_equal(cosrel_engine_create(c, driver, &engine, &error), COSREL_OK);
@@ -213,8 +231,22 @@ static inline void contract_check(const cosrel_case *c, const cosrel_policy *pol
 }
 
 /* The cases on which policies are checked; fixture_end each. They mix chains and branches, missing units, launches,
- * hops, contention, noise, short queues, late drops, and loads from light to hopeless. */
-enum { CONTRACT_CASES = 6 };
+ * hops, contention, noise, short queues, late drops, loads from light to hopeless, and in the last two little memory:
+ * on all processors but the host, and on all of them. */
+enum { CONTRACT_CASES = 8 };
+
+/* Weights of 1 to n MB, and budgets that hold some of them but never all. */
+static inline void contract_memory(fixture *f, bool host_too) {
+  for (uint32_t m = 0; m < f->profile.n_models; m++)
+    f->profile.models[m].model.units[0].weights = 250000 * (uint64_t)(m + 1);
+  for (uint32_t p = 0; p < f->profile.n_processors; p++) {
+    cosrel_processor *processor = &f->profile.processors[p];
+    if (p == f->profile.host && !host_too) continue;
+    processor->memory_bytes = 1000000 * (uint64_t)(f->profile.n_models + p % 2);
+    processor->load_ns = 1e5;
+    processor->load_ns_per_byte = 0.2 * (p + 1);
+  }
+}
 
 static inline void contract_case(fixture *f, int index) {
   static const char *names[] = {"a", "b", "c", "d", "e", "f"};
@@ -223,13 +255,16 @@ static inline void contract_case(fixture *f, int index) {
     bool branchy;
     double launch_ms, latency_ms, kappa, rate_hz;
     cosrel_arrivals_kind kind;
+    int memory; /* 1: on all but the host; 2: on all */
   } how[CONTRACT_CASES] = {
-      {2, 2, 6, false, 0.05, 0.1, 0.5, 30, COSREL_ARRIVALS_CLOSED},
-      {3, 3, 16, true, 0.1, 0.2, 0.8, 90, COSREL_ARRIVALS_POISSON},
-      {3, 4, 12, true, 0.3, 1.0, 0.0, 40, COSREL_ARRIVALS_PERIODIC},
-      {1, 2, 5, true, 0.2, 0.0, 0.0, 60, COSREL_ARRIVALS_BURSTY},
-      {4, 5, 10, true, 0.0, 0.0, 1.0, 50, COSREL_ARRIVALS_CLOSED},
-      {3, 6, 20, false, 0.1, 0.3, 0.4, 15, COSREL_ARRIVALS_POISSON},
+      {2, 2, 6, false, 0.05, 0.1, 0.5, 30, COSREL_ARRIVALS_CLOSED, 0},
+      {3, 3, 16, true, 0.1, 0.2, 0.8, 90, COSREL_ARRIVALS_POISSON, 0},
+      {3, 4, 12, true, 0.3, 1.0, 0.0, 40, COSREL_ARRIVALS_PERIODIC, 0},
+      {1, 2, 5, true, 0.2, 0.0, 0.0, 60, COSREL_ARRIVALS_BURSTY, 0},
+      {4, 5, 10, true, 0.0, 0.0, 1.0, 50, COSREL_ARRIVALS_CLOSED, 0},
+      {3, 6, 20, false, 0.1, 0.3, 0.4, 15, COSREL_ARRIVALS_POISSON, 0},
+      {3, 4, 14, true, 0.1, 0.2, 0.5, 40, COSREL_ARRIVALS_POISSON, 1},
+      {2, 3, 8, false, 0.05, 0.1, 0.3, 50, COSREL_ARRIVALS_CLOSED, 2},
   };
   fixture_begin(f, how[index].n_processors);
   f->profile.host = how[index].n_processors - 1;
@@ -246,6 +281,7 @@ static inline void contract_case(fixture *f, int index) {
     stream->drop_late = s % 3 == 1;
     if (s % 2) stream->deadline = 30 * COSREL_MS;
   }
+  if (how[index].memory > 0) contract_memory(f, how[index].memory > 1);
   fixture_compile(f);
 }
 

@@ -201,7 +201,7 @@ static void test_time_energy_and_requests_are_conserved(void **unused) {
     cosrel_engine engine;
     cosrel_error error = {""};
     ledger l = {0};
-    cosrel_sink sink = {&l, note_arrival, NULL, note_segment, note_outcome, NULL, NULL};
+    cosrel_sink sink = {.self = &l, .arrival = note_arrival, .segment = note_segment, .outcome = note_outcome};
     uint64_t random = key << 32;
     cosrel_policy policy = {key % 3 == 0 ? &first_ops : &any_ops, &random};
     assert_int_equal(cosrel_engine_create(&f.c, cosrel_sim_driver(&sim), &engine, &error), COSREL_OK);
@@ -521,10 +521,11 @@ static cosrel_status early_wait(void *self, const cosrel_case *c, const cosrel_s
   if (state->horizon > 30 * COSREL_MS && *now > 30 * COSREL_MS) *now = 30 * COSREL_MS, *processor = COSREL_NONE;
   return status;
 }
-static void early_parts(void *self, uint32_t processor, cosrel_time elapsed, cosrel_time *launch,
+static void early_parts(void *self, uint32_t processor, cosrel_time elapsed, cosrel_time *launch, cosrel_time *load,
                         cosrel_time *transfer) {
   (void)self, (void)processor;
   *launch = elapsed / 2;
+  *load = 0;
   *transfer = 0;
 }
 

@@ -170,6 +170,9 @@ static void test_profile_values(void **state) {
   assert_string_equal(profile.processors[1].backend, "");
   assert_true(profile.processors[0].points[1].speed == 0.5);
   assert_int_equal(profile.processors[1].memory_bytes, 268435456);
+  assert_true(profile.processors[1].load_ns == 2e5 && profile.processors[1].load_ns_per_byte == 0.8);
+  assert_int_equal(profile.processors[1].load_origin.tag, COSREL_TAG_ASSUMED);
+  assert_true(profile.processors[0].load_ns == 0 && profile.processors[0].load_ns_per_byte == 0);
   assert_true(profile.links[1][0].ns_per_byte == 0.5 && profile.links[0][1].ns_per_byte == 0.25);
   assert_true(profile.kappa[0][1] == 0.2 && profile.kappa[1][0] == 0.35);
   assert_int_equal(profile.thermal.n_steps, 2);
@@ -316,6 +319,13 @@ static void test_hostile_profiles(void **state) {
        "processors[0].launch_ns: expected a number >= 0 and"},
       {"cpu=reference", "\\u0001", COSREL_FORMAT, "processors[0].backend: expected at most 255"},
       {"\"memory_bytes\": 0", "\"memory_bytes\": 1e3", COSREL_FORMAT, "processors[0].memory_bytes: expected a whole"},
+      {"\"load_ns\": 200000", "\"load_ns\": -1", COSREL_FORMAT, "processors[1].load_ns: expected a number >= 0"},
+      {"\"load_ns_per_byte\": 0.8", "\"load_ns_per_byte\": 2e6", COSREL_FORMAT,
+       "processors[1].load_ns_per_byte: expected"},
+      {", \"load_origin\": {\"tag\": \"assumed\", \"source\": 0}", "", COSREL_FORMAT,
+       "processors[1].load_origin: missing"},
+      {"\"load_origin\": {\"tag\": \"assumed\"", "\"load_origin\": {\"tag\": \"felt\"", COSREL_FORMAT,
+       "processors[1].load_origin.tag: expected one of"},
       {"\"speed\": 1,", "\"speed\": 0.9,", COSREL_FORMAT, "processors[0].points[0].speed: expected"},
       {"\"speed\": 0.5,", "\"speed\": 1.5,", COSREL_FORMAT, "processors[0].points[1].speed: expected"},
       {"\"speed\": 0.5,", "\"speed\": 0,", COSREL_FORMAT, "processors[0].points[1].speed: expected"},

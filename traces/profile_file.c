@@ -27,9 +27,11 @@ static void read_origin_members(const cosrel_json_at *at, const cosrel_profile *
   *out = (cosrel_origin){(uint8_t)tag, (uint16_t)source};
 }
 
-static void read_origin(const cosrel_json_at *at, const char *key, const cosrel_profile *profile, cosrel_origin *out) {
+static void read_origin(const cosrel_json_at *at, const char *key, cosrel_json_need need, const cosrel_profile *profile,
+                        cosrel_origin *out) {
   static const char *const keys[] = {"tag", "source", NULL};
-  cosrel_json_at origin = cosrel_json_object(at, key, required);
+  cosrel_json_at origin = cosrel_json_object(at, key, need);
+  if (origin.value == NULL) return;
   cosrel_json_keys(&origin, keys);
   read_origin_members(&origin, profile, out);
 }
@@ -55,16 +57,21 @@ static void read_sources(const cosrel_json_at *root, cosrel_profile *out) {
 }
 
 static void read_processor(const cosrel_json_at *at, const cosrel_profile *profile, cosrel_processor *out) {
-  static const char *const keys[] = {"name",         "backend",      "launch_ns", "launch_origin",
-                                     "memory_bytes", "power_origin", "points",    NULL};
+  static const char *const keys[] = {"name",    "backend",          "launch_ns",   "launch_origin", "memory_bytes",
+                                     "load_ns", "load_ns_per_byte", "load_origin", "power_origin",  "points",
+                                     NULL};
   static const char *const point_keys[] = {"frequency_mhz", "speed", "busy_w", "idle_w", NULL};
   cosrel_json_keys(at, keys);
   cosrel_json_text(at, "name", required, out->name, sizeof out->name);
   cosrel_json_text(at, "backend", optional, out->backend, sizeof out->backend);
   cosrel_json_number(at, "launch_ns", required, &out->launch_ns);
-  read_origin(at, "launch_origin", profile, &out->launch_origin);
+  read_origin(at, "launch_origin", required, profile, &out->launch_origin);
   cosrel_json_count(at, "memory_bytes", optional, COSREL_COUNT_MAX, &out->memory_bytes);
-  read_origin(at, "power_origin", profile, &out->power_origin);
+  cosrel_json_number(at, "load_ns", optional, &out->load_ns);
+  cosrel_json_number(at, "load_ns_per_byte", optional, &out->load_ns_per_byte);
+  bool loads = out->load_ns > 0 || out->load_ns_per_byte > 0;
+  read_origin(at, "load_origin", loads ? required : optional, profile, &out->load_origin);
+  read_origin(at, "power_origin", required, profile, &out->power_origin);
   cosrel_json_at points = cosrel_json_array(at, "points", required);
   out->n_points = (uint32_t)cosrel_json_size(&points, COSREL_POINTS_MAX);
   for (uint32_t i = 0; i < out->n_points; i++) {
@@ -345,6 +352,11 @@ static void put_processor(cosrel_json_writer *writer, const cosrel_processor *pr
   cosrel_json_put_number(writer, ", \"launch_ns\": ", processor->launch_ns);
   put_origin(writer, ", \"launch_origin\": {", processor->launch_origin);
   fprintf(writer->file, ", \"memory_bytes\": %" PRIu64, processor->memory_bytes);
+  if (processor->load_ns > 0 || processor->load_ns_per_byte > 0) {
+    cosrel_json_put_number(writer, ",\n     \"load_ns\": ", processor->load_ns);
+    cosrel_json_put_number(writer, ", \"load_ns_per_byte\": ", processor->load_ns_per_byte);
+    put_origin(writer, ", \"load_origin\": {", processor->load_origin);
+  }
   put_origin(writer, ",\n     \"power_origin\": {", processor->power_origin);
   fputs(", \"points\": [", writer->file);
   for (uint32_t i = 0; i < processor->n_points; i++) {

@@ -336,10 +336,11 @@ static cosrel_status driver_wait(void *self, const cosrel_case *c, const cosrel_
   return COSREL_OK;
 }
 
-static void driver_parts(void *self, uint32_t processor, cosrel_time elapsed, cosrel_time *launch,
+static void driver_parts(void *self, uint32_t processor, cosrel_time elapsed, cosrel_time *launch, cosrel_time *load,
                          cosrel_time *transfer) {
   cosrel_runtime *runtime = self;
   const worker *w = &runtime->workers[processor];
+  *load = 0;
   *transfer = w->transfer;
   *launch = elapsed - w->kernel - w->transfer;
 }

@@ -5,13 +5,15 @@
  * ("run to end": as far as the processor and the dependencies allow). That is the best of the run lengths 1, 4 and end
  * for all of them: on the Snapdragon 865 profile and the bundled workloads, eft has U = .40, .46, .76 and pf in closed
  * loop .33, .40, .74 of the bound on G, since each segment pays its launch again. Expected times are means without
- * contention, with launch and transfers; what is left after the segment counts as the best plan from there. */
+ * contention, with launch, load of weights and transfers; what is left after the segment counts as the best plan from
+ * there, all weights resident. */
 #ifndef COSREL_SCHED_POLICIES_COMMON_H
 #define COSREL_SCHED_POLICIES_COMMON_H
 
 #include <math.h>
 
 #include "sched/policy.h"
+#include "sched/residency.h"
 
 static inline const cosrel_request *cosrel_head(const cosrel_case *c, const cosrel_state *state, uint32_t s) {
   int16_t head = state->streams[s].head;
@@ -40,11 +42,12 @@ static inline double cosrel_expected_run(const cosrel_case *c, const cosrel_stat
                                          uint32_t begin, uint32_t end) {
   if (begin == 0) { /* the common case, without a walk: only the input can be elsewhere, on the host */
     const cosrel_stream_case *sc = &c->streams[cosrel_state_request(c, state, slot)->stream];
-    return c->launch_ns[p] + (double)sc->transfer[c->host * c->n_processors + p] + sc->mean[p][end];
+    return c->launch_ns[p] + (double)sc->transfer[c->host * c->n_processors + p] + sc->mean[p][end] +
+           cosrel_residency_load(c, state, cosrel_state_request(c, state, slot)->stream, p);
   }
   cosrel_candidate run = cosrel_run(slot, p, begin, end);
   cosrel_work work = cosrel_state_work(c, state, &run);
-  return work.launch + work.transfer + work.compute;
+  return cosrel_work_total(&work);
 }
 
 /* ns from the start of units [begin, end) on p to the end of the request. */

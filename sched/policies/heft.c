@@ -309,10 +309,12 @@ static void catch_up(const cosrel_case *c, const cosrel_state *state, heft *h) {
   }
 }
 
-/* Schedules the request's tasks of one grain on `lines`, into h->tasks. Returns the end. */
+/* Schedules the request's tasks of one grain on `lines`, into h->tasks; weights count as on their way from now on.
+ * Returns the end. */
 static double schedule(const cosrel_case *c, const cosrel_state *state, heft *h, uint32_t slot, const grain *g,
                        cosrel_heft_line *lines) {
-  const cosrel_stream_case *sc = &c->streams[cosrel_state_request(c, state, slot)->stream];
+  const cosrel_request *request = cosrel_state_request(c, state, slot);
+  const cosrel_stream_case *sc = &c->streams[request->stream];
   uint32_t n_processors = c->n_processors;
   for (uint32_t t = 0; t < g->graph.n_tasks; t++) {
     bool reads_input = false;
@@ -320,7 +322,8 @@ static double schedule(const cosrel_case *c, const cosrel_state *state, heft *h,
       reads_input = reads_input || sc->preds[i] == 0;
     for (uint32_t p = 0; p < n_processors; p++)
       h->earliest[t * n_processors + p] =
-          (double)state->now + (reads_input ? (double)sc->transfer[c->host * n_processors + p] : 0);
+          (double)state->now + fmax(reads_input ? (double)sc->transfer[c->host * n_processors + p] : 0,
+                                    cosrel_residency_load(c, state, request->stream, p));
     h->tasks[t].processor = UINT32_MAX;
   }
   return cosrel_heft_schedule(&g->graph, g->order, h->earliest, lines, slot, h->tasks);
