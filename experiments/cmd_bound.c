@@ -3,6 +3,7 @@
 
 #include "experiments/commands.h"
 #include "experiments/inputs.h"
+#include "experiments/memory_option.h"
 #include "experiments/result_json.h"
 #include "sched/case.h"
 
@@ -64,11 +65,11 @@ static void print_bound(const cosrel_case *c, const cosrel_bound *b) {
 }
 
 int cosrel_cmd_bound(int argc, char **argv) {
-  cosrel_strings profile = {0}, workload = {0};
+  cosrel_strings profile = {0}, workload = {0}, memory = {0};
   bool json = false;
   const cosrel_usage usage = {
       "bound",
-      "--profile P --workload W [--json]",
+      "--profile P --workload W [options]",
       "Prints what no policy can beat: the largest sustainable rates (lambda*), the largest\n"
       "geometric mean of normalised progress (G*), and each model's isolated latency and energy.",
       "cosrel bound --profile traces/profiles/snapdragon865.json --workload experiments/workloads/test/drone.json",
@@ -77,6 +78,7 @@ int cosrel_cmd_bound(int argc, char **argv) {
   const cosrel_option options[] = {
       {"profile", COSREL_OPTION_FILES, &profile, "P", "device profile", 0, 0, true},
       {"workload", COSREL_OPTION_FILES, &workload, "W", "workload", 0, 0, true},
+      {"memory", COSREL_OPTION_FILES, &memory, "SPEC...", COSREL_MEMORY_HELP, 0, 0, false},
       {"json", COSREL_OPTION_FLAG, &json, NULL, "one JSON document on stdout", 0, 0, false},
       {NULL, COSREL_OPTION_FLAG, NULL, NULL, NULL, 0, 0, false},
   };
@@ -90,6 +92,7 @@ int cosrel_cmd_bound(int argc, char **argv) {
   if (profile.n != 1 || workload.n != 1)
     status = cosrel_fail(&error, COSREL_INVALID, "bound: expected one --profile and one --workload");
   if (status == COSREL_OK) status = cosrel_inputs_load(&profile, &workload, &inputs, &error);
+  if (status == COSREL_OK) status = cosrel_memory_apply(&memory, inputs.profiles, inputs.n_profiles, &error);
   if (status == COSREL_OK) status = cosrel_inputs_solve(&inputs, &error);
   if (status == COSREL_OK) status = cosrel_case_create(inputs.profiles, inputs.workloads, &c, &error);
   if (status == COSREL_OK) {

@@ -129,6 +129,7 @@ static cosrel_status judge_traces(const request *q, cosrel_error *error) {
   if (q->run.profiles.n != 1 || q->run.workloads.n != 1)
     status = cosrel_fail(error, COSREL_INVALID, "compare: expected one --profile and one --workload with --trace");
   if (status == COSREL_OK) status = cosrel_inputs_load(&q->run.profiles, &q->run.workloads, &inputs, error);
+  if (status == COSREL_OK) status = cosrel_memory_apply(&q->run.memory, inputs.profiles, inputs.n_profiles, error);
   if (status == COSREL_OK) status = cosrel_inputs_solve(&inputs, error);
   if (status == COSREL_OK) {
     fidelity = (cosrel_fidelity){
@@ -209,6 +210,7 @@ int cosrel_cmd_compare(int argc, char **argv) {
   cosrel_comparison comparison = {0};
 
   cosrel_status status = cosrel_inputs_load(&q.run.profiles, &q.run.workloads, &inputs, &error);
+  if (status == COSREL_OK) status = cosrel_memory_apply(&q.run.memory, inputs.profiles, inputs.n_profiles, &error);
   if (status == COSREL_OK && q.run.arrivals_from != NULL)
     status = cosrel_inputs_record(&inputs, q.run.arrivals_from, &error);
   if (status == COSREL_OK) status = make_contenders(&q, &inputs, &names, contenders, &n_contenders, &error);

@@ -11,7 +11,7 @@ typedef struct request {
   cosrel_run_options run;
   const char *policy, *arrivals, *perfetto, *trace;
   double load;
-  bool timing;
+  bool timing, no_prefetch;
 } request;
 
 /* Runs the cell with the writers that were asked for; their files appear only when all went well. */
@@ -56,6 +56,8 @@ int cosrel_cmd_replay(int argc, char **argv) {
        false},
       {"perfetto", COSREL_OPTION_TEXT, &q.perfetto, "F", "writes a timeline for ui.perfetto.dev", 0, 0, false},
       {"trace", COSREL_OPTION_TEXT, &q.trace, "F", "writes the run's trace", 0, 0, false},
+      {"no-prefetch", COSREL_OPTION_FLAG, &q.no_prefetch, NULL, "weights are loaded only when a segment needs them", 0,
+       0, false},
       {"timing", COSREL_OPTION_FLAG, &q.timing, NULL, "measures how long decisions take", 0, 0, false},
       COSREL_OPTION_END,
   };
@@ -73,12 +75,14 @@ int cosrel_cmd_replay(int argc, char **argv) {
   if (status == COSREL_OK && q.arrivals != NULL) status = cosrel_arrivals_parse(q.arrivals, &arrivals, &error);
   if (status == COSREL_OK) status = cosrel_contender_open(q.policy, &contender, &error);
   if (status == COSREL_OK) status = cosrel_inputs_load(&q.run.profiles, &q.run.workloads, &inputs, &error);
+  if (status == COSREL_OK) status = cosrel_memory_apply(&q.run.memory, inputs.profiles, inputs.n_profiles, &error);
   if (status == COSREL_OK && q.run.arrivals_from != NULL)
     status = cosrel_inputs_record(&inputs, q.run.arrivals_from, &error);
   if (status == COSREL_OK) status = cosrel_inputs_solve(&inputs, &error);
   if (status == COSREL_OK)
     status = cosrel_case_prepare(inputs.profiles, inputs.workloads, inputs.bounds, arrivals, q.load, &c, &error);
   if (status == COSREL_OK) {
+    c.prefetch = !q.no_prefetch;
     status = replay(&q, &c, &contender, &error);
     cosrel_case_destroy(&c);
   }

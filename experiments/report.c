@@ -3,6 +3,19 @@
 #include <math.h>
 #include <stdio.h>
 
+/* Only of processors with a budget. */
+static void print_memory(const cosrel_case *c, const cosrel_result *r) {
+  printf("\n%-16s %12s %12s %9s %10s %10s %12s\n", "weights on", "budget MiB", "peak MiB", "loads", "prefetched",
+         "evictions", "waited ms");
+  for (uint32_t p = 0; p < c->n_processors; p++) {
+    const cosrel_memory_result *m = &r->memory[p];
+    if (m->budget_bytes == 0) continue;
+    printf("%-16s %12.2f %12.2f %9llu %10llu %10llu %12.2f\n", c->profile->processors[p].name,
+           (double)m->budget_bytes / 1048576, (double)m->peak_bytes / 1048576, (unsigned long long)m->loads,
+           (unsigned long long)m->prefetched, (unsigned long long)m->evictions, m->load_ms);
+  }
+}
+
 void cosrel_cell_print(const cosrel_cell *cell) {
   const cosrel_case *c = cell->c;
   const cosrel_result *r = &cell->result;
@@ -31,4 +44,5 @@ void cosrel_cell_print(const cosrel_cell *cell) {
            (unsigned long long)t->missed, t->rate_hz, t->latency_mean_ms, t->latency_p50_ms, t->latency_p95_ms,
            t->latency_p99_ms);
   }
+  if (c->residency_at != 0) print_memory(c, r);
 }

@@ -20,6 +20,20 @@ static json_t *stream_json(const char *model, const cosrel_stream_result *s) {
                    cosrel_json_real(s->latency_p95_ms), "p99", cosrel_json_real(s->latency_p99_ms));
 }
 
+static json_t *memory_json(const cosrel_case *c, const cosrel_result *r) {
+  json_t *list = json_array();
+  for (uint32_t p = 0; p < c->n_processors; p++) {
+    const cosrel_memory_result *m = &r->memory[p];
+    if (m->budget_bytes == 0) continue;
+    json_array_append_new(
+        list,
+        json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "processor", c->profile->processors[p].name, "budget_bytes",
+                  count(m->budget_bytes), "peak_bytes", count(m->peak_bytes), "loads", count(m->loads), "prefetched",
+                  count(m->prefetched), "evictions", count(m->evictions), "load_ms", cosrel_json_real(m->load_ms)));
+  }
+  return list;
+}
+
 json_t *cosrel_cell_json(const cosrel_cell *cell) {
   const cosrel_case *c = cell->c;
   const cosrel_result *r = &cell->result;
@@ -51,6 +65,7 @@ json_t *cosrel_cell_json(const cosrel_cell *cell) {
   for (uint32_t s = 0; s < r->n_streams; s++)
     bad |= json_array_append_new(streams, stream_json(c->workload->streams[s].model, &r->streams[s]));
   bad |= json_object_set_new(root, "streams", streams);
+  if (c->residency_at != 0) bad |= json_object_set_new(root, "memory", memory_json(c, r));
   if (!bad) return root;
   json_decref(root);
   return NULL;

@@ -3,10 +3,11 @@
 #define COSREL_EXPERIMENTS_RUN_OPTIONS_H
 
 #include "experiments/cell.h"
+#include "experiments/memory_option.h"
 #include "experiments/options.h"
 
 typedef struct cosrel_run_options {
-  cosrel_strings profiles, workloads;
+  cosrel_strings profiles, workloads, memory;
   const char *arrivals_from; /* a trace, or NULL */
   uint64_t seed, plan_budget;
   double duration_s;
@@ -38,6 +39,7 @@ typedef struct cosrel_run_options {
        0,                                                                                                            \
        1e6,                                                                                                          \
        false},                                                                                                       \
+      {"memory", COSREL_OPTION_FILES, &(run).memory, "SPEC...", COSREL_MEMORY_HELP, 0, 0, false},                    \
       {"no-noise", COSREL_OPTION_FLAG, &(run).no_noise, NULL, "every segment takes its mean time", 0, 0, false}, {   \
     "json", COSREL_OPTION_FLAG, &(run).json, NULL, "one JSON document on stdout", 0, 0, false                        \
   }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/residency.h"
+
 /* A histogram with 256 buckets an octave over [1, 2^40): value v lies in a bucket of relative width below 1/256. */
 enum { OCTAVES = 40, SUB = 256, BUCKETS = OCTAVES * SUB };
 
@@ -108,4 +110,13 @@ void cosrel_metrics_result(const cosrel_metrics *metrics, const cosrel_engine *e
   out->energy_ratio = isolated > 0 ? state->energy_mj / isolated : -1;
   out->power_w = state->now > 0 ? state->energy_mj / cosrel_time_s(state->now) * 1e-3 : 0;
   out->bound_share = cosrel_case_is_closed(c) && c->g_star > 0 ? out->g / c->g_star : -1;
+  for (uint32_t p = 0; p < c->n_processors && c->residency_at != 0; p++) {
+    const cosrel_residency *r = cosrel_state_residency(c, state, p);
+    out->memory[p] = (cosrel_memory_result){.budget_bytes = c->budget[p],
+                                            .peak_bytes = r->peak_bytes,
+                                            .loads = r->n_loads,
+                                            .prefetched = r->n_prefetched,
+                                            .evictions = r->n_evictions,
+                                            .load_ms = cosrel_time_ms(r->waited)};
+  }
 }

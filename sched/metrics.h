@@ -17,6 +17,13 @@ typedef struct cosrel_stream_result {
   double np, ntt; /* normalised progress; mean NTT over all arrivals */
 } cosrel_stream_result;
 
+/* What a processor's memory budget led to. */
+typedef struct cosrel_memory_result {
+  uint64_t budget_bytes, peak_bytes;
+  uint64_t loads, prefetched, evictions; /* loads: prefetched ones too */
+  double load_ms;                        /* that segments waited for weights */
+} cosrel_memory_result;
+
 typedef struct cosrel_result {
   double duration_s;                /* the horizon */
   double stp, antt, g, fairness, u; /* u: mean utility over all arrivals */
@@ -26,6 +33,7 @@ typedef struct cosrel_result {
   uint64_t decisions;
   uint32_t n_streams;
   cosrel_stream_result streams[COSREL_STREAMS_MAX];
+  cosrel_memory_result memory[COSREL_PROCESSORS_MAX]; /* zero where there is no budget */
 } cosrel_result;
 
 typedef struct cosrel_metrics cosrel_metrics;

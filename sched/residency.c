@@ -40,18 +40,31 @@ static void touch(cosrel_residency *r, uint32_t w) {
   r->order[0] = (uint8_t)w;
 }
 
-/* Evicts the least recently used that are not in `keep` until w fits. False, with no change, when it cannot. */
-static bool make_room(const cosrel_case *c, cosrel_residency *r, uint32_t p, uint32_t w, uint64_t keep) {
-  uint64_t least = bytes_of(c, w, p);
-  for (uint64_t kept = r->held & keep; kept != 0; kept &= kept - 1)
-    least += bytes_of(c, (uint32_t)__builtin_ctzll(kept), p);
-  if (least > c->budget[p]) return false;
-  for (uint32_t i = r->n_held; i-- > 0 && r->bytes + bytes_of(c, w, p) > c->budget[p];) {
-    if (keep >> r->order[i] & 1) continue;
+/* The least recently used that must go, but none in `keep`, so that w fits; ns to load them again. False when it
+ * cannot.
+ */
+static bool find_room(const cosrel_case *c, const cosrel_residency *r, uint32_t p, uint32_t w, uint64_t keep,
+                      uint64_t *victims, double *again) {
+  uint64_t bytes = r->bytes + bytes_of(c, w, p);
+  *victims = 0;
+  *again = 0;
+  for (uint32_t i = r->n_held; i-- > 0 && bytes > c->budget[p];) {
+    uint32_t v = r->order[i];
+    if (keep >> v & 1) continue;
+    *victims |= (uint64_t)1 << v;
+    *again += c->streams[v].load_ns[p];
+    bytes -= bytes_of(c, v, p);
+  }
+  return bytes <= c->budget[p];
+}
+
+static void evict(const cosrel_case *c, cosrel_residency *r, uint32_t p, uint64_t victims) {
+  for (uint32_t i = r->n_held; i-- > 0 && victims != 0;) {
+    if (!(victims >> r->order[i] & 1)) continue;
+    victims &= ~((uint64_t)1 << r->order[i]);
     remove_at(c, r, p, i);
     r->n_evictions++;
   }
-  return true;
 }
 
 static void load(const cosrel_case *c, cosrel_residency *r, uint32_t p, uint32_t w, cosrel_time ready) {
@@ -73,7 +86,10 @@ void cosrel_residency_use(const cosrel_case *c, cosrel_state *state, uint32_t s,
     return;
   }
   cosrel_time ready = later(state->now, cosrel_residency_rest(c, state, s, p));
-  make_room(c, r, p, w, 0);
+  uint64_t victims;
+  double again;
+  find_room(c, r, p, w, 0, &victims, &again);
+  evict(c, r, p, victims);
   load(c, r, p, w, ready);
 }
 
@@ -102,9 +118,10 @@ static uint32_t sort_heads(const cosrel_case *c, const cosrel_state *state, uint
   return n;
 }
 
-/* The processor that would end the head of stream s first. */
-static uint32_t soonest(const cosrel_case *c, const cosrel_state *state, uint32_t s) {
-  uint32_t slot = (uint32_t)state->streams[s].head, best = UINT32_MAX;
+/* The processor that would end the head of stream s first, and what must go there for its weights. */
+static uint32_t soonest(const cosrel_case *c, const cosrel_state *state, uint32_t s, const uint64_t *keep,
+                        uint64_t *victims) {
+  uint32_t slot = (uint32_t)state->streams[s].head, w = c->streams[s].weights, best = UINT32_MAX;
   double least = INFINITY;
   for (uint32_t p = 0; p < c->n_processors; p++) {
     uint16_t ends[3];
@@ -115,9 +132,12 @@ static uint32_t soonest(const cosrel_case *c, const cosrel_state *state, uint32_
                                   .begin = cosrel_state_request(c, state, slot)->ready[0],
                                   .end = ends[n - 1]};
     cosrel_work work = cosrel_state_work(c, state, &run);
-    double begin = fmax(cosrel_state_time_to_idle(state, p), work.load);
+    double begin = fmax(cosrel_state_time_to_idle(state, p), work.load), again = 0;
     double end = begin + work.launch + work.transfer + work.compute + c->streams[s].to_go[p][run.end];
-    if (end < least) least = end, best = p;
+    const cosrel_residency *r = cosrel_state_residency(c, state, p);
+    uint64_t gone = 0;
+    if (c->budget[p] > 0 && !holds(r, w) && !find_room(c, r, p, w, keep[p], &gone, &again)) continue;
+    if (end + again < least) least = end + again, best = p, *victims = gone;
   }
   return best;
 }
@@ -126,7 +146,7 @@ void cosrel_residency_prefetch(const cosrel_case *c, cosrel_state *state) {
   uint64_t wanted[COSREL_PROCESSORS_MAX] = {0}, busy = 0; /* what must stay; processors that may prefetch */
   if (!c->prefetch) return;
   for (uint32_t p = 0; p < c->n_processors; p++) {
-    if (c->budget[p] == 0 || cosrel_processor_idle(state, p)) continue;
+    if (c->budget[p] == 0 || state->running[p].slot < 0) continue;
     const cosrel_residency *r = cosrel_state_residency(c, state, p);
     uint32_t s = cosrel_state_request(c, state, (uint32_t)state->running[p].slot)->stream;
     if (r->ready > state->now && r->loading != c->streams[s].weights) continue;
@@ -136,11 +156,12 @@ void cosrel_residency_prefetch(const cosrel_case *c, cosrel_state *state) {
   uint8_t heads[COSREL_STREAMS_MAX];
   uint32_t n = busy != 0 ? sort_heads(c, state, heads) : 0;
   for (uint32_t i = 0; i < n && busy != 0; i++) {
-    uint32_t s = heads[i], w = c->streams[s].weights, p = soonest(c, state, s);
+    uint64_t victims = 0;
+    uint32_t s = heads[i], w = c->streams[s].weights, p = soonest(c, state, s, wanted, &victims);
     if (p == UINT32_MAX || !(busy >> p & 1)) continue;
     cosrel_residency *r = cosrel_state_residency(c, state, p);
     if (!holds(r, w)) {
-      if (!make_room(c, r, p, w, wanted[p])) continue;
+      evict(c, r, p, victims);
       load(c, r, p, w, later(r->ready > state->now ? r->ready : state->now, c->streams[w].load_ns[p]));
       r->n_prefetched++;
       busy &= ~((uint64_t)1 << p);

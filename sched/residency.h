@@ -1,16 +1,20 @@
 /* Which weights are resident on processors with a memory budget. The rules, all of them:
  *
- *   what      The weights that a stream's model needs on a processor are loaded, kept and dropped as a whole; streams
- * of one model in the same precisions share them. At the start of a run nothing is resident. use       A segment whose
- * weights are not resident loads them first: the `load` part of its work. A processor loads one thing at a time, so
- * what it loads in the background is waited for, wanted or not. evict     To make room the least recently used weights
- * go, never those of a running segment. A processor runs one segment at a time, so an idle one can make room for
- * whatever its budget holds at all; a model whose weights are over the budget is no candidate there (sched/case.h), and
- * no choice is illegal for what is resident now. prefetch  While a processor works it loads in the background, one
- * thing at a time, after what the running segment itself waits for: the weights of the oldest head that this processor
- * would end before any other and whose weights are not here. It ends a head when it is idle, or has loaded if that is
- * later, plus the segment run to its end, plus the cost to go. Weights that an older head wants here are not evicted
- * for it.
+ * What: the weights that a stream's model needs on a processor are loaded, kept and dropped as a whole; streams of one
+ * model in the same precisions share them. At the start of a run nothing is resident.
+ *
+ * Use: a segment whose weights are not resident loads them first, which is the `load` part of its work. A processor
+ * loads one thing at a time, so what it loads in the background is waited for, wanted or not.
+ *
+ * Eviction: to make room the least recently used weights go, never those of a running segment. A processor runs one
+ * segment at a time, so an idle one can make room for whatever its budget holds at all. A model whose weights are over
+ * the budget is no candidate there (sched/case.h); no choice is illegal for what is resident now.
+ *
+ * Prefetch: while a processor works it loads in the background, one thing at a time, after what the running segment
+ * itself waits for: the weights of the oldest head that this processor would end before any other and whose weights are
+ * not here. It ends a head when it is idle, or has loaded if that is later, plus the segment run to its end, plus the
+ * cost to go, plus loading again what must be evicted: without that toll the weights that all live by go for those of a
+ * head that runs as well elsewhere. Weights that an older head wants here are not evicted.
  *
  * Loading b bytes takes load_ns + b * load_ns_per_byte, without noise; in the background it slows nobody down. No event
  * marks its end: `ready` is past then. So the hot loop does nothing, a planner's copy is right as it is, and another

@@ -194,6 +194,33 @@ static void test_a_prefetch_goes_where_the_head_ends_first(void **unused) {
   }
 }
 
+/* b would end sooner on gpu even with the load, but a would have to be loaded again there. */
+static void test_a_prefetch_minds_what_it_evicts(void **unused) {
+  (void)unused;
+  for (int light = 0; light < 2; light++) {
+    fixture f;
+    fixture_begin(&f, 2);
+    fixture_chain(&f, "a", 1, (double[]){50, 4});
+    fixture_chain(&f, "b", 1, (double[]){50, 4});
+    fixture_chain(&f, "c", 1, (double[]){20, 5}); /* on gpu: after b's 4 ms, 5 more */
+    weigh(&f, 1000);
+    for (int i = 0; i < 3; i++) fixture_stream(&f, f.profile.models[i].model.name, COSREL_ARRIVALS_CLOSED, 1);
+    limit(&f, 1, 8000);
+    f.profile.processors[1].load_ns = light ? 0 : 11e6; /* 1 or 12 ms each: 20 is between 9 + 1 and 17 + 12 */
+    fixture_compile(&f);
+    f.c.prefetch = false;
+    cosrel_state *state = begin(&f.c);
+    serve(&f.c, state, 0, 1);
+    serve(&f.c, state, 1, 1); /* a and b are there; the heads by age: c, a, b */
+    f.c.prefetch = true;
+    cosrel_candidate run = {.processor = 1, .slot = (uint16_t)state->streams[1].head, .end = 1};
+    cosrel_state_start(&f.c, state, &run, 1);
+    assert_int_equal(cosrel_state_residency(&f.c, state, 1)->held, light ? 0x6 : 0x3);
+    free(state);
+    fixture_end(&f);
+  }
+}
+
 /* Streams of one model share its weights when they accept the same precisions: those decide what the weights are. */
 static void test_streams_share_weights(void **unused) {
   (void)unused;
@@ -317,6 +344,7 @@ int main(void) {
       cmocka_unit_test(test_a_processor_loads_one_thing_at_a_time),
       cmocka_unit_test(test_a_prefetch_evicts_nothing_that_is_wanted_sooner),
       cmocka_unit_test(test_a_prefetch_goes_where_the_head_ends_first),
+      cmocka_unit_test(test_a_prefetch_minds_what_it_evicts),
       cmocka_unit_test(test_streams_share_weights),
       cmocka_unit_test(test_what_does_not_fit_runs_elsewhere),
       cmocka_unit_test(test_refusal_names_the_figures),

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "sched/residency.h"
 #include "traces/event_stream.h"
 
 enum { PROCESSORS = 1, STREAMS = 2, DEVICE = 3 }; /* pids */
@@ -97,10 +98,29 @@ static void on_segment(void *self, const cosrel_case *c, const cosrel_state *sta
   fprintf(f, ",\"args\":{\"request\":%" PRIu64 ",\"first_unit\":%u,\"units\":%u,\"expected_us\":%.3f}}",
           segment->sequence, segment->begin, segment->end - (unsigned)segment->begin, segment->expected_ns * 1e-3);
 
-  cosrel_time compute = segment->started + segment->launch + segment->transfer;
-  put_slice(p, "launch", segment->processor, segment->started, segment->launch);
-  put_slice(p, "transfer", segment->processor, segment->started + segment->launch, segment->transfer);
-  put_slice(p, "compute", segment->processor, compute, segment->ended - compute);
+  const char *const names[] = {"launch", "load", "transfer"};
+  const cosrel_time lengths[] = {segment->launch, segment->load, segment->transfer};
+  cosrel_time at = segment->started;
+  for (int i = 0; i < 3; at += lengths[i++]) put_slice(p, names[i], segment->processor, at, lengths[i]);
+  put_slice(p, "compute", segment->processor, at, segment->ended - at);
+}
+
+/* Loads beside the work have a track of their own, for as long as they are expected to take. */
+static void on_weights(void *self, const cosrel_case *c, const cosrel_state *state,
+                       const cosrel_weights_change *change) {
+  cosrel_perfetto *p = self;
+  uint32_t q = change->processor;
+  double bytes = (double)cosrel_state_residency(c, state, q)->bytes;
+  put_counter(p, PROCESSORS, "weights", c->profile->processors[q].name, state->now, "MiB", bytes / 1048576);
+  if (!change->loaded || !change->ahead || change->ready <= state->now) return;
+  char name[COSREL_NAME_MAX + 16];
+  snprintf(name, sizeof name, "prefetch %s", c->workload->streams[change->stream].model);
+  FILE *f = cosrel_event_stream_next(&p->out);
+  fprintf(f, "{\"ph\":\"X\",\"pid\":%d,\"tid\":%" PRIu32, PROCESSORS, c->n_processors + q + 1);
+  cosrel_json_put_text(&p->out.json, ",\"name\":", name);
+  put_us(f, "ts", state->now);
+  put_us(f, "dur", change->ready - state->now);
+  fputc('}', f);
 }
 
 static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_outcome *outcome) {
@@ -149,7 +169,8 @@ cosrel_status cosrel_perfetto_begin(const char *path, const cosrel_case *c, cosr
                           .decision = on_decision,
                           .segment = on_segment,
                           .outcome = on_outcome,
-                          .thermal = on_thermal};
+                          .thermal = on_thermal,
+                          .weights = on_weights};
 
   fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", p->out.atomic.file);
   put_name(p, "process_name", PROCESSORS, 0, "processors");
@@ -159,6 +180,10 @@ cosrel_status cosrel_perfetto_begin(const char *path, const cosrel_case *c, cosr
     const cosrel_processor *processor = &c->profile->processors[q];
     put_name(p, "thread_name", PROCESSORS, q + 1, processor->name);
     put_frequency(p, c, q, 0, &processor->points[0]);
+    if (c->budget[q] == 0) continue;
+    char track[32];
+    snprintf(track, sizeof track, "%s weights", processor->name);
+    put_name(p, "thread_name", PROCESSORS, c->n_processors + q + 1, track);
   }
   for (uint32_t s = 0; s < c->n_streams; s++) put_name(p, "thread_name", STREAMS, s + 1, c->workload->streams[s].name);
   *out = p;

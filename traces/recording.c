@@ -14,7 +14,7 @@ static const cosrel_json_need required = COSREL_JSON_REQUIRED;
 
 enum { ARRIVAL };
 static int event_from_name(const char *name) {
-  static const char *const names[] = {"arrival", "decision", "segment", "outcome", "telemetry"};
+  static const char *const names[] = {"arrival", "decision", "segment", "outcome", "telemetry", "load", "evict"};
   for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++)
     if (strcmp(names[i], name) == 0) return i;
   return -1;
@@ -29,7 +29,8 @@ static void read_events(const cosrel_json_at *events, cosrel_recording *out, boo
     cosrel_json_at event = cosrel_json_item_object(events, i);
     int kind = -1;
     uint64_t t = 0, stream = 0;
-    cosrel_json_word(&event, "event", required, event_from_name, "arrival decision segment outcome telemetry", &kind);
+    cosrel_json_word(&event, "event", required, event_from_name,
+                     "arrival decision segment outcome telemetry load evict", &kind);
     cosrel_json_count(&event, "t_ns", required, TIME_MAX, &t);
     if (t < last) cosrel_json_fail(&event, COSREL_FORMAT, "t_ns", "expected events in order of time");
     last = t;

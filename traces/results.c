@@ -15,7 +15,7 @@ static const cosrel_json_need required = COSREL_JSON_REQUIRED;
 
 enum { ARRIVAL, DECISION, SEGMENT, OUTCOME, TELEMETRY };
 static int event_from_name(const char *name) {
-  static const char *const names[] = {"arrival", "decision", "segment", "outcome", "telemetry"};
+  static const char *const names[] = {"arrival", "decision", "segment", "outcome", "telemetry", "load", "evict"};
   for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++)
     if (strcmp(names[i], name) == 0) return i;
   return -1;
@@ -59,7 +59,8 @@ static void read_events(const cosrel_json_at *root, cosrel_results *out) {
   for (size_t i = 0; i < n && root->reader->status == COSREL_OK; i++) {
     cosrel_json_at event = cosrel_json_item_object(&events, i);
     int kind = -1;
-    cosrel_json_word(&event, "event", required, event_from_name, "arrival decision segment outcome telemetry", &kind);
+    cosrel_json_word(&event, "event", required, event_from_name,
+                     "arrival decision segment outcome telemetry load evict", &kind);
     cosrel_time t = read_time(&event, "t_ns", TIME_MAX);
     if (root->reader->status != COSREL_OK) return;
     if (kind == OUTCOME) read_outcome(&event, t, out);

@@ -67,7 +67,20 @@ static void on_segment(void *self, const cosrel_case *c, const cosrel_state *sta
           ",\"begin\":%u,\"end\":%u,\"started_ns\":%" PRId64 ",\"launch_ns\":%" PRId64 ",\"transfer_ns\":%" PRId64,
           segment->stream, segment->sequence, segment->processor, segment->begin, segment->end, segment->started,
           segment->launch, segment->transfer);
+  if (c->residency_at != 0) fprintf(f, ",\"load_ns\":%" PRId64, segment->load);
   cosrel_json_put_number(&w->out.json, ",\"expected_ns\":", segment->expected_ns);
+  fputc('}', f);
+}
+
+static void on_weights(void *self, const cosrel_case *c, const cosrel_state *state,
+                       const cosrel_weights_change *change) {
+  cosrel_trace_writer *w = self;
+  put_telemetry(w, c, state);
+  FILE *f = begin_event(w, change->loaded ? "load" : "evict", state->now);
+  fprintf(f, ",\"processor\":%" PRIu32 ",\"stream\":%" PRIu32 ",\"bytes\":%" PRIu64, change->processor, change->stream,
+          c->streams[change->stream].weight_bytes[change->processor]);
+  if (change->loaded)
+    fprintf(f, ",\"ahead\":%s,\"ready_ns\":%" PRId64, change->ahead ? "true" : "false", change->ready);
   fputc('}', f);
 }
 
@@ -93,8 +106,12 @@ cosrel_status cosrel_trace_begin(const char *path, const cosrel_case *c, const c
     free(w);
     return status;
   }
-  w->sink = (cosrel_sink){
-      .self = w, .arrival = on_arrival, .decision = on_decision, .segment = on_segment, .outcome = on_outcome};
+  w->sink = (cosrel_sink){.self = w,
+                          .arrival = on_arrival,
+                          .decision = on_decision,
+                          .segment = on_segment,
+                          .outcome = on_outcome,
+                          .weights = on_weights};
 
   FILE *f = w->out.atomic.file;
   cosrel_json_writer *json = &w->out.json;
