@@ -47,6 +47,7 @@ typedef struct cosrel_cl_planner {
   const cosrel_net *net;
   const cosrel_cl_device *device;
   cosrel_cl_programs *programs; /* for tuning */
+  struct cosrel_cl_tuner *tuner;
   const cosrel_network_unit *unit;
   uint32_t next;                /* position in the unit behind the node that is planned now */
   struct cl_value *values;      /* [n_values] */

@@ -6,7 +6,7 @@
 
 #include "backends/opencl/cache.h"
 
-#define BASE_OPTIONS "-cl-std=CL1.2 -cl-mad-enable"
+#define BASE_OPTIONS "-cl-std=CL1.2 -cl-mad-enable -w"
 #define BINARY_MAX ((size_t)64 << 20)
 
 void cosrel_cl_programs_init(cosrel_cl_programs *programs, const cosrel_cl_device *device) {
@@ -28,6 +28,26 @@ static const cosrel_cl_source *find_source(const char *name) {
   return source->name != NULL ? source : NULL;
 }
 
+/* What a program consists of. */
+typedef struct parts {
+  const char *texts[3];
+  size_t bytes[3];
+  uint32_t n;
+} parts;
+
+static void add_part(parts *p, const cosrel_cl_source *source) {
+  p->texts[p->n] = source->text;
+  p->bytes[p->n++] = source->bytes;
+}
+
+static parts gather(const cosrel_cl_source *source, const char *options) {
+  parts p = {.n = 0};
+  add_part(&p, find_source("common"));
+  if (strstr(options, "-DVEC=") != NULL) add_part(&p, find_source("vector"));
+  add_part(&p, source);
+  return p;
+}
+
 /* ---- The key of a binary: the device, the options, the whole source ---- */
 
 size_t cosrel_cl_device_key(const cosrel_cl_device *device, char *key, size_t n) {
@@ -36,16 +56,15 @@ size_t cosrel_cl_device_key(const cosrel_cl_device *device, char *key, size_t n)
   return length < 0 ? 0 : (size_t)length < n ? (size_t)length : n - 1;
 }
 
-static char *make_key(const cosrel_cl_device *device, const char *options, const cosrel_cl_source *common,
-                      const cosrel_cl_source *source, size_t *bytes) {
-  size_t room = 4 * COSREL_CL_TEXT_MAX + 64 + strlen(options) + 1 + common->bytes + source->bytes;
+static char *make_key(const cosrel_cl_device *device, const char *options, const parts *text, size_t *bytes) {
+  size_t room = 4 * COSREL_CL_TEXT_MAX + 64 + strlen(options) + 1;
+  for (uint32_t i = 0; i < text->n; i++) room += text->bytes[i];
   char *key = malloc(room);
   if (key == NULL) return NULL;
   size_t n = cosrel_cl_device_key(device, key, room);
   n += (size_t)snprintf(key + n, room - n, "%s\n", options);
-  memcpy(key + n, common->text, common->bytes);
-  memcpy(key + n + common->bytes, source->text, source->bytes);
-  *bytes = n + common->bytes + source->bytes;
+  for (uint32_t i = 0; i < text->n; n += text->bytes[i++]) memcpy(key + n, text->texts[i], text->bytes[i]);
+  *bytes = n;
   return key;
 }
 
@@ -102,20 +121,19 @@ static cosrel_status build_failed(const cosrel_cl_device *device, cl_program pro
   return status;
 }
 
-static cosrel_status build(const cosrel_cl_device *device, const char *options, const cosrel_cl_source *common,
-                           const cosrel_cl_source *source, cl_program *out, cosrel_error *error) {
+static cosrel_status build(const cosrel_cl_device *device, const char *options, const parts *text, const char *name,
+                           cl_program *out, cosrel_error *error) {
   const cosrel_cl_api *api = &device->api;
-  const char *texts[] = {common->text, source->text};
-  const size_t bytes[] = {common->bytes, source->bytes};
   cl_int code;
-  cl_program program = api->CreateProgramWithSource(device->context, 2, texts, bytes, &code);
+  cl_program program =
+      api->CreateProgramWithSource(device->context, text->n, (const char **)text->texts, text->bytes, &code);
   if (program == NULL) return cosrel_cl_fail(error, "clCreateProgramWithSource", code);
   code = api->BuildProgram(program, 1, &device->id, options, NULL, NULL);
   if (code == CL_SUCCESS) {
     *out = program;
     return COSREL_OK;
   }
-  cosrel_status status = build_failed(device, program, source->name, code, error);
+  cosrel_status status = build_failed(device, program, name, code, error);
   api->ReleaseProgram(program);
   return status;
 }
@@ -124,7 +142,7 @@ static cosrel_status build(const cosrel_cl_device *device, const char *options, 
 
 static cosrel_status add_program(cosrel_cl_programs *programs, const cosrel_cl_source *source, const char *options,
                                  cosrel_error *error) {
-  const cosrel_cl_source *common = find_source("common");
+  const parts text = gather(source, options);
   char *key = NULL;
   size_t key_bytes = 0;
   cosrel_status status = COSREL_OK;
@@ -141,13 +159,13 @@ static cosrel_status add_program(cosrel_cl_programs *programs, const cosrel_cl_s
   if (built.options == NULL || all == NULL) goto no_memory;
   snprintf(built.source, sizeof built.source, "%s", source->name);
   snprintf(all, room, "%s %s", BASE_OPTIONS, options);
-  key = make_key(programs->device, all, common, source, &key_bytes);
+  key = make_key(programs->device, all, &text, &key_bytes);
   if (key == NULL) goto no_memory;
   built.program = load_binary(programs->device, all, key, key_bytes);
   if (built.program != NULL) {
     programs->n_loaded++;
   } else {
-    status = build(programs->device, all, common, source, &built.program, error);
+    status = build(programs->device, all, &text, source->name, &built.program, error);
     if (status != COSREL_OK) goto fail;
     programs->n_compiled++;
     save_binary(programs->device, built.program, key, key_bytes);

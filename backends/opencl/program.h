@@ -1,8 +1,9 @@
 /* Kernels from source, built once per device and set of options, and kept on disk as the driver's binaries.
  *
- * Sources are the files kernels/NAME.cl, which are part of this program; kernels/common.cl stands in front of each. A
- * kernel that exists in many variants costs a build each, and on PoCL a second or so at its first launch, once more for
- * every new local size: pass sizes as arguments, and choose local sizes from a few. */
+ * Sources are the files kernels/NAME.cl, which are part of this program; kernels/common.cl stands in front of each, and
+ * kernels/vector.cl behind it where options define VEC. A kernel that exists in many variants costs a build each, and
+ * on PoCL a second or so at its first launch, once more for every new local size: pass sizes as arguments, and choose
+ * local sizes from a few. */
 #ifndef COSREL_BACKENDS_OPENCL_PROGRAM_H
 #define COSREL_BACKENDS_OPENCL_PROGRAM_H
 
