@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef COSREL_OPENCL
+#include "backends/opencl/opencl_backend.h"
+#endif
 #include "backends/reference_backend.h"
 #ifdef COSREL_XNNPACK
 #include "backends/xnnpack/xnnpack_backend.h"
@@ -15,6 +18,9 @@ const cosrel_backend_ops *const *cosrel_backend_table(void) {
       &cosrel_xnnpack_backend,
 #endif
       &cosrel_reference_backend,
+#ifdef COSREL_OPENCL
+      &cosrel_opencl_backend,
+#endif
       NULL,
   };
   return table;

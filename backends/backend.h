@@ -50,6 +50,14 @@ typedef struct cosrel_telemetry {
   cosrel_time device_ns; /* time of the last segment by the device's own clock; -1: unknown */
 } cosrel_telemetry;
 
+/* What `cosrel devices` shows of a device behind a processor. Texts are printable, cut to fit. */
+typedef struct cosrel_capability {
+  char platform[128], device[128], version[300];
+  uint32_t units; /* that compute side by side */
+  double memory_mib;
+  bool fp16, shares_memory; /* with the host */
+} cosrel_capability;
+
 typedef struct cosrel_backend_ops {
   size_t struct_size;
   const char *name;
@@ -87,13 +95,17 @@ typedef struct cosrel_backend_ops {
   void (*cancel)(cosrel_backend *backend);
   /* Optional; from any thread. Default: everything unknown. */
   void (*telemetry)(cosrel_backend *backend, cosrel_telemetry *out);
+
+  /* Optional; from any thread. Default: there is nothing to say beside what the machine is. */
+  void (*describe)(const cosrel_backend *backend, cosrel_capability *out);
 } cosrel_backend_ops;
 
 struct cosrel_backend {
   const cosrel_backend_ops *ops;
 };
 
-/* NULL-terminated list of those built in, best first: xnnpack (where the library is), reference. */
+/* NULL-terminated list of those built in, best first: xnnpack (where the library is), reference, opencl (where its
+ * headers were when this was built). */
 const cosrel_backend_ops *const *cosrel_backend_table(void);
 const cosrel_backend_ops *cosrel_backend_find(const char *name);
 

@@ -164,4 +164,13 @@ COSREL_FAMILY(dequantize);
 /* resize.c */
 COSREL_FAMILY(resize);
 
+/* What output position i of an axis takes from the input: elements at[k] with weights weight[k]. None if it lies
+ * outside, then cosrel_resize_look is false. The call's first input needs a shape only, the others are constant. */
+typedef struct cosrel_resize_taps {
+  uint32_t n;
+  int64_t at[4];
+  double weight[4];
+} cosrel_resize_taps;
+bool cosrel_resize_look(const cosrel_call *call, uint32_t axis, int64_t i, cosrel_resize_taps *out);
+
 #endif

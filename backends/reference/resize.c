@@ -17,8 +17,6 @@
 #include "backends/reference/call.h"
 #include "backends/reference/families.h"
 
-#define TAPS_MAX 4
-
 typedef enum { HALF_PIXEL, PYTORCH_HALF_PIXEL, ALIGN_CORNERS, ASYMMETRIC, TF_HALF_PIXEL_FOR_NN, CROP_AND_RESIZE } place;
 typedef enum { NEAREST, LINEAR, CUBIC } kind;
 typedef enum { ROUND_PREFER_FLOOR, ROUND_PREFER_CEIL, FLOOR, CEIL } rounding;
@@ -148,13 +146,6 @@ cosrel_status cosrel_resize_infer(const cosrel_call *call, cosrel_error *error) 
 
 /* ---- Along one axis ---- */
 
-/* What an output position takes from the input: elements at[k] with weights weight[k]. None if it lies outside. */
-typedef struct taps {
-  uint32_t n;
-  int64_t at[TAPS_MAX];
-  double weight[TAPS_MAX];
-} taps;
-
 static double position(const resize *r, uint32_t d, int64_t i) {
   double n = (double)r->in[d], m = n * r->scale[d], x = (double)i;
   switch (r->place) {
@@ -184,15 +175,15 @@ static double cubic_weight(double a, double t) {
   return t < 2 ? ((a * t - 5 * a) * t + 8 * a) * t - 4 * a : 0;
 }
 
-static taps look(const resize *r, uint32_t d, int64_t i) {
+static cosrel_resize_taps look(const resize *r, uint32_t d, int64_t i) {
   double x = position(r, d, i), last = (double)r->in[d] - 1;
-  taps t = {.n = 1, .weight = {1}};
-  if (r->place == CROP_AND_RESIZE && !(x >= 0 && x <= last)) return (taps){0};
+  cosrel_resize_taps t = {.n = 1, .weight = {1}};
+  if (r->place == CROP_AND_RESIZE && !(x >= 0 && x <= last)) return (cosrel_resize_taps){0};
   if (!(x > -4)) x = -4; /* far outside is as good as outside; also what is no number */
   if (x > last + 4) x = last + 4;
   double low = r->kind == NEAREST ? rounded(r->rounding, x) : floor(x);
   double share = x - low, sum = 0;
-  if (r->kind == LINEAR) t = (taps){.n = 2, .weight = {1 - share, share}};
+  if (r->kind == LINEAR) t = (cosrel_resize_taps){.n = 2, .weight = {1 - share, share}};
   if (r->kind == CUBIC) {
     t.n = 4;
     low -= 1;
@@ -208,10 +199,17 @@ static taps look(const resize *r, uint32_t d, int64_t i) {
   return t;
 }
 
+bool cosrel_resize_look(const cosrel_call *call, uint32_t axis, int64_t i, cosrel_resize_taps *out) {
+  resize r;
+  if (read_resize(call, &r, NULL) != COSREL_OK) return false;
+  *out = look(&r, axis, i);
+  return out->n > 0;
+}
+
 /* ---- All axes ---- */
 
 /* The weighted sum over axes from d on, for the element that begins at `at`; false where an axis is outside. */
-static double sum_taps(const taps *axes, const int64_t *strides, uint32_t rank, uint32_t d, int64_t at,
+static double sum_taps(const cosrel_resize_taps *axes, const int64_t *strides, uint32_t rank, uint32_t d, int64_t at,
                        const cosrel_tensor *in) {
   if (d == rank || d == COSREL_RANK_MAX) return cosrel_load_real(in, (uint64_t)at); /* the second tells the compiler */
   double sum = 0;
@@ -223,7 +221,8 @@ static double sum_taps(const taps *axes, const int64_t *strides, uint32_t rank, 
 }
 
 /* Element `to` of the output, whose axes take `axes`. */
-static void compute(const cosrel_call *call, const resize *r, const taps *axes, const int64_t *strides, uint64_t to) {
+static void compute(const cosrel_call *call, const resize *r, const cosrel_resize_taps *axes, const int64_t *strides,
+                    uint64_t to) {
   const cosrel_tensor *in = call->in[0], *out = call->out[0];
   bool inside = true;
   int64_t at = 0;
@@ -245,7 +244,7 @@ void cosrel_resize_run(const cosrel_call *call) {
   if (read_resize(call, &r, NULL) != COSREL_OK) return;
   uint64_t n = cosrel_shape_elements(&call->out[0]->shape);
   int64_t strides[COSREL_RANK_MAX], index[COSREL_RANK_MAX] = {0};
-  taps axes[COSREL_RANK_MAX];
+  cosrel_resize_taps axes[COSREL_RANK_MAX];
   cosrel_shape_strides(&call->in[0]->shape, strides);
   for (uint32_t d = 0; d < r.rank && n > 0; d++) axes[d] = look(&r, d, 0);
   for (uint64_t to = 0; to < n; to++) {

@@ -1,0 +1,12 @@
+/* The families of rules; each ends its file with its list, which ends with a rule without a name. */
+#ifndef COSREL_BACKENDS_OPENCL_RULES_H
+#define COSREL_BACKENDS_OPENCL_RULES_H
+
+#include "backends/opencl/plan.h"
+
+extern const cosrel_cl_rule cosrel_cl_move_rules[];    /* rules_move.c: what only moves data */
+extern const cosrel_cl_rule cosrel_cl_element_rules[]; /* rules_element.c: element by element, broadcast */
+extern const cosrel_cl_rule cosrel_cl_image_rules[];   /* rules_image.c: pools, resize, LRN */
+extern const cosrel_cl_rule cosrel_cl_reduce_rules[];  /* rules_reduce.c: softmax, reductions */
+
+#endif
