@@ -16,6 +16,7 @@
 #include "experiments/commands.h"
 #include "experiments/options.h"
 #include "experiments/progress.h"
+#include "experiments/run_options.h"
 #include "sched/rng.h"
 #include "traces/atomic.h"
 #include "traces/file.h"
@@ -314,8 +315,18 @@ static cosrel_status train(const run *r, cosrel_trainer *trainer, const char *ke
   return status;
 }
 
+/* An episode goes on until its policy has had its decisions, so a processor must not be away for good. */
+static cosrel_status read_faults(const cosrel_strings *specs, cosrel_injection_plan *out, cosrel_error *error) {
+  cosrel_status status = cosrel_faults_read(specs, out, error);
+  for (uint32_t i = 0; status == COSREL_OK && i < out->n; i++)
+    if (out->items[i].until == COSREL_TIME_NEVER)
+      status = cosrel_fail(error, COSREL_INVALID,
+                           "--fault %s: expected for=S, p=X or every=N, or nothing can be learnt", specs->items[i]);
+  return status;
+}
+
 int cosrel_cmd_train(int argc, char **argv) {
-  cosrel_strings profiles = {0}, workloads = {0};
+  cosrel_strings profiles = {0}, workloads = {0}, faults = {0};
   cosrel_train_options o = cosrel_train_defaults();
   run r = {.checkpoint_s = 10};
   uint64_t threads = 0, n_mixes = 80, n_envs = o.n_envs, n_steps = o.n_steps, epochs = o.epochs,
@@ -345,6 +356,7 @@ int cosrel_cmd_train(int argc, char **argv) {
        false},
       {"rare", COSREL_OPTION_NUMBER, &o.curriculum.rare, "X",
        "reward: 0 counts every request alike (U), 1 every stream (ANTT) (0.4)", 0, 1, false},
+      {"fault", COSREL_OPTION_FILES, &faults, "SPEC...", COSREL_FAULT_HELP, 0, 0, false},
       {"quiet", COSREL_OPTION_FLAG, &r.quiet, NULL, "no progress", 0, 0, false},
       {0},
   };
@@ -369,8 +381,10 @@ int cosrel_cmd_train(int argc, char **argv) {
   cosrel_trainer *trainer = NULL;
   char *key = NULL;
   cosrel_interrupt_catch();
-  cosrel_status status = try_output(r.policy, &error);
+  cosrel_status status = read_faults(&faults, &o.curriculum.faults, &error);
+  if (status == COSREL_OK) status = try_output(r.policy, &error);
   if (status == COSREL_OK) status = inputs_open(&profiles, &workloads, (uint32_t)n_mixes, o.seed, &in, &error);
+  if (status == COSREL_OK) status = cosrel_injection_check(&o.curriculum.faults, in.profiles, in.n_profiles, &error);
   if (status == COSREL_OK) {
     json_object_set_new(
         in.provenance, "options",
@@ -378,6 +392,10 @@ int cosrel_cmd_train(int argc, char **argv) {
                   (json_int_t)o.seed, "mixes", (json_int_t)n_mixes, "envs", (json_int_t)n_envs, "steps",
                   (json_int_t)n_steps, "epochs", (json_int_t)epochs, "minibatch", (json_int_t)minibatch, "rate", o.rate,
                   "entropy", entropy, "rare", o.curriculum.rare));
+    for (uint32_t i = 0; i < faults.n; i++) {
+      if (i == 0) json_object_set_new(in.provenance, "faults", json_array());
+      json_array_append_new(json_object_get(in.provenance, "faults"), json_string(faults.items[i]));
+    }
     key = json_dumps(in.provenance, JSON_COMPACT);
     status = cosrel_trainer_create(in.scenes, in.n_scenes, in.n_train, in.first_validated, &o, &trainer, &error);
   }

@@ -88,7 +88,7 @@ static double potential(const cosrel_env *env, const cosrel_state *state) {
   if (env->memory.arrivals == COSREL_ARRIVALS_CLOSED) {
     for (uint32_t p = 0; p < c->n_processors; p++) {
       const cosrel_running *run = &state->running[p];
-      if (run->slot == COSREL_NONE) continue;
+      if (run->slot < 0) continue;
       uint32_t s = cosrel_state_request(c, state, (uint32_t)run->slot)->stream;
       sum +=
           progress_value(env, state, s, run->begin, run->end) * exp(-cosrel_state_time_to_idle(state, p) / env->tau_ns);
@@ -185,6 +185,8 @@ cosrel_status cosrel_env_create(const cosrel_scene *scenes, uint32_t n_scenes, c
   out->closed = closed;
   out->key = cosrel_rng_key(cosrel_rng_key(seed, 0x656e76u), index);
   out->sim.noise = true;
+  out->injector.plan = &curriculum->faults;
+  if (curriculum->faults.n > 0) out->sim.injector = &out->injector;
   out->sink = (cosrel_sink){.self = out, .outcome = on_outcome, .segment = on_segment};
   size_t units = 0;
   for (uint32_t i = 0; i < n_scenes; i++) {

@@ -41,6 +41,7 @@ typedef struct cosrel_curriculum {
   double load_low, load_high;
   double episode_s;
   double tau_open_s, tau_closed_s;
+  cosrel_injection_plan faults; /* of every episode; none of them may last to the end */
 } cosrel_curriculum;
 
 /* What an episode is, and the present interval of it. */
@@ -63,6 +64,7 @@ typedef struct cosrel_env {
   bool closed;   /* all its episodes are closed loops */
   cosrel_case c; /* the scene's, with this episode's arrivals and load; its tables are borrowed */
   cosrel_sim sim;
+  cosrel_injector injector;
   cosrel_engine engine;
   cosrel_sink sink;
   cosrel_env_memory memory;

@@ -325,7 +325,6 @@ static cosrel_status validate(cosrel_trainer *t, const cosrel_agent *agent, cosr
   } settings[] = {{COSREL_ARRIVALS_CLOSED, 0},   {COSREL_ARRIVALS_POISSON, 0.6},  {COSREL_ARRIVALS_POISSON, 1},
                   {COSREL_ARRIVALS_BURSTY, 0.8}, {COSREL_ARRIVALS_PERIODIC, 0.7}, {COSREL_ARRIVALS_PERIODIC, 1}};
   enum { SETTINGS = sizeof settings / sizeof *settings };
-  const cosrel_sim sim = {.noise = true};
   uint32_t n = (t->n_scenes - t->first_validated) * SETTINGS;
   double *values = calloc(n, sizeof *values);
   cosrel_status status = values == NULL ? COSREL_NOMEM : COSREL_OK;
@@ -333,6 +332,8 @@ static cosrel_status validate(cosrel_trainer *t, const cosrel_agent *agent, cosr
   for (uint32_t i = 0; i < n; i++) {
     if (values == NULL) continue;
     const cosrel_scene *scene = &t->scenes[t->first_validated + i / SETTINGS];
+    cosrel_injector injector = {.plan = &t->options.curriculum.faults};
+    const cosrel_sim sim = {.noise = true, .injector = injector.plan->n > 0 ? &injector : NULL};
     cosrel_case c = scene->base; /* borrows the tables */
     cosrel_case_set_arrivals(&c, settings[i % SETTINGS].kind);
     cosrel_bound_apply(&scene->bound, &c);

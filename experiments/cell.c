@@ -31,13 +31,16 @@ cosrel_status cosrel_case_prepare(const cosrel_profile *profile, const cosrel_wo
 
 cosrel_status cosrel_cell_run(const cosrel_case *c, const cosrel_contender *contender, const cosrel_cell_config *config,
                               cosrel_cell *out, cosrel_error *error) {
-  const cosrel_sim sim = {.noise = config->noise};
+  cosrel_injector injector = {.plan = config->faults};
+  const bool injecting = config->faults != NULL && config->faults->n > 0;
+  const cosrel_sim sim = {.noise = config->noise, .injector = injecting ? &injector : NULL};
   const cosrel_policy_config policy_config = {
       .seed = config->seed, .plan_budget = config->plan_budget, .duration_s = config->duration_s};
   cosrel_engine engine = {0};
   cosrel_metrics *metrics = NULL;
   cosrel_policy policy = {0};
   cosrel_timing timing = {0};
+  cosrel_failure_counter counter;
 
   memset(out, 0, sizeof *out);
   out->c = c;
@@ -66,10 +69,14 @@ cosrel_status cosrel_cell_run(const cosrel_case *c, const cosrel_contender *cont
     asked = cosrel_timing_policy(&timing);
   }
   engine.sinks = cosrel_metrics_sink(metrics);
-  engine.sinks->next = config->sinks;
+  cosrel_failure_counter_begin(c, &counter);
+  engine.sinks->next = &counter.sink;
+  counter.sink.next = config->sinks;
   status = cosrel_engine_run(&engine, &asked, config->seed, (cosrel_time)llround(config->duration_s * 1e9), error);
   if (status != COSREL_OK) goto done;
   cosrel_metrics_result(metrics, &engine, &out->result);
+  cosrel_failure_counter_end(&counter, engine.state->now, &out->failures);
+  out->faulty = injecting || out->failures.n_faults > 0;
   if (config->timing) {
     out->decide_p50_ns = cosrel_timing_quantile(&timing, 0.50);
     out->decide_p99_ns = cosrel_timing_quantile(&timing, 0.99);

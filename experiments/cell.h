@@ -2,10 +2,12 @@
 #ifndef COSREL_EXPERIMENTS_CELL_H
 #define COSREL_EXPERIMENTS_CELL_H
 
+#include "backends/injection.h"
 #include "experiments/contender.h"
 #include "sched/bound.h"
 #include "sched/case.h"
 #include "sched/engine.h"
+#include "sched/failures.h"
 #include "sched/metrics.h"
 
 #define COSREL_ARRIVALS_OWN (-1) /* each stream arrives as its workload says */
@@ -24,8 +26,9 @@ typedef struct cosrel_cell_config {
   double duration_s;
   uint32_t plan_budget;
   bool noise, timing;
-  cosrel_sink *sinks;   /* further listeners, may be NULL */
-  cosrel_driver driver; /* ops NULL: the simulator, with `noise` or without */
+  cosrel_sink *sinks;                  /* further listeners, may be NULL */
+  cosrel_driver driver;                /* ops NULL: the simulator, with `noise` or without */
+  const cosrel_injection_plan *faults; /* of the simulator; NULL or empty: none. A driver injects its own */
 } cosrel_cell_config;
 
 typedef struct cosrel_cell {
@@ -34,6 +37,8 @@ typedef struct cosrel_cell {
   uint64_t seed;
   bool timed;
   double decide_p50_ns, decide_p99_ns;
+  bool faulty; /* something failed, or was to fail: then the report tells */
+  cosrel_failures failures;
   cosrel_result result;
 } cosrel_cell;
 

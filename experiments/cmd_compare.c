@@ -16,6 +16,7 @@
 
 typedef struct request {
   cosrel_run_options run;
+  cosrel_injection_plan faults;
   cosrel_strings policies, arrivals, traces;
   cosrel_numbers loads;
   const char *subject, *out, *csv;
@@ -124,12 +125,13 @@ static cosrel_status present(const request *q, const cosrel_comparison *comparis
 static cosrel_status judge_traces(const request *q, cosrel_error *error) {
   cosrel_inputs inputs = {0};
   cosrel_fidelity fidelity = {0};
-  const cosrel_cell_config config = cosrel_run_config(&q->run);
+  const cosrel_cell_config config = cosrel_run_config(&q->run, &q->faults);
   cosrel_status status = COSREL_OK;
   if (q->run.profiles.n != 1 || q->run.workloads.n != 1)
     status = cosrel_fail(error, COSREL_INVALID, "compare: expected one --profile and one --workload with --trace");
   if (status == COSREL_OK) status = cosrel_inputs_load(&q->run.profiles, &q->run.workloads, &inputs, error);
   if (status == COSREL_OK) status = cosrel_memory_apply(&q->run.memory, inputs.profiles, inputs.n_profiles, error);
+  if (status == COSREL_OK) status = cosrel_injection_check(&q->faults, inputs.profiles, inputs.n_profiles, error);
   if (status == COSREL_OK) status = cosrel_inputs_solve(&inputs, error);
   if (status == COSREL_OK) {
     fidelity = (cosrel_fidelity){
@@ -197,6 +199,8 @@ int cosrel_cmd_compare(int argc, char **argv) {
                                              : (cosrel_strings){3, {"closed", "periodic", "poisson"}};
 
   cosrel_error error = {""};
+  cosrel_status status = cosrel_faults_read(&q.run.faults, &q.faults, &error);
+  if (status != COSREL_OK) return cosrel_report(status, &error);
   if (q.traces.n > 0) {
     cosrel_status judged = judge_traces(&q, &error);
     return judged == COSREL_OK ? 0 : cosrel_report(judged, &error);
@@ -209,8 +213,9 @@ int cosrel_cmd_compare(int argc, char **argv) {
   cosrel_case *cases = NULL;
   cosrel_comparison comparison = {0};
 
-  cosrel_status status = cosrel_inputs_load(&q.run.profiles, &q.run.workloads, &inputs, &error);
+  status = cosrel_inputs_load(&q.run.profiles, &q.run.workloads, &inputs, &error);
   if (status == COSREL_OK) status = cosrel_memory_apply(&q.run.memory, inputs.profiles, inputs.n_profiles, &error);
+  if (status == COSREL_OK) status = cosrel_injection_check(&q.faults, inputs.profiles, inputs.n_profiles, &error);
   if (status == COSREL_OK && q.run.arrivals_from != NULL)
     status = cosrel_inputs_record(&inputs, q.run.arrivals_from, &error);
   if (status == COSREL_OK) status = make_contenders(&q, &inputs, &names, contenders, &n_contenders, &error);
@@ -224,7 +229,7 @@ int cosrel_cmd_compare(int argc, char **argv) {
                                      .n_offline_seeds = (uint32_t)q.offline_seeds,
                                      .cases = cases,
                                      .contenders = contenders,
-                                     .config = cosrel_run_config(&q.run)};
+                                     .config = cosrel_run_config(&q.run, &q.faults)};
     cosrel_interrupt_catch();
     status = cosrel_comparison_run(&comparison, (uint32_t)q.threads, &error);
     if (status == COSREL_OK || status == COSREL_INTERRUPTED) {

@@ -9,6 +9,7 @@
 
 typedef struct request {
   cosrel_run_options run;
+  cosrel_injection_plan faults;
   const char *policy, *arrivals, *perfetto, *trace;
   double load;
   bool timing, no_prefetch;
@@ -22,7 +23,7 @@ static cosrel_status replay(const request *q, const cosrel_case *c, const cosrel
   cosrel_status status = cosrel_recorders_begin(q->perfetto, q->trace, c, contender->name, q->run.seed,
                                                 q->run.duration_s, &recorders, error);
   if (status != COSREL_OK) return status;
-  cosrel_cell_config config = cosrel_run_config(&q->run);
+  cosrel_cell_config config = cosrel_run_config(&q->run, &q->faults);
   config.timing = q->timing;
   config.sinks = cosrel_recorders_sinks(&recorders);
   status = cosrel_cell_run(c, contender, &config, &cell, error);
@@ -72,10 +73,12 @@ int cosrel_cmd_replay(int argc, char **argv) {
   cosrel_status status = COSREL_OK;
   if (q.run.profiles.n != 1 || q.run.workloads.n != 1)
     status = cosrel_fail(&error, COSREL_INVALID, "replay: expected one --profile and one --workload");
+  if (status == COSREL_OK) status = cosrel_faults_read(&q.run.faults, &q.faults, &error);
   if (status == COSREL_OK && q.arrivals != NULL) status = cosrel_arrivals_parse(q.arrivals, &arrivals, &error);
   if (status == COSREL_OK) status = cosrel_contender_open(q.policy, &contender, &error);
   if (status == COSREL_OK) status = cosrel_inputs_load(&q.run.profiles, &q.run.workloads, &inputs, &error);
   if (status == COSREL_OK) status = cosrel_memory_apply(&q.run.memory, inputs.profiles, inputs.n_profiles, &error);
+  if (status == COSREL_OK) status = cosrel_injection_check(&q.faults, inputs.profiles, inputs.n_profiles, &error);
   if (status == COSREL_OK && q.run.arrivals_from != NULL)
     status = cosrel_inputs_record(&inputs, q.run.arrivals_from, &error);
   if (status == COSREL_OK) status = cosrel_inputs_solve(&inputs, &error);

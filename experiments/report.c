@@ -16,6 +16,21 @@ static void print_memory(const cosrel_case *c, const cosrel_result *r) {
   }
 }
 
+static void print_failures(const cosrel_case *c, const cosrel_failures *f) {
+  printf("\nfailures: %llu segments run again, %llu requests started anew, %llu requests given up\n",
+         (unsigned long long)f->reruns, (unsigned long long)f->restarts, (unsigned long long)f->given_up);
+  printf("%-16s %8s %8s %8s %8s %12s %14s %8s %8s\n", "processor", "error", "hang", "nan", "lost", "quarantines",
+         "quarantined s", "probes", "failed");
+  for (uint32_t p = 0; p < f->n_processors; p++) {
+    const cosrel_processor_failures *of = &f->processors[p];
+    printf("%-16.16s", c->profile->processors[p].name);
+    for (int kind = COSREL_FAULT_NONE + 1; kind < COSREL_FAULT_COUNT; kind++)
+      printf(" %8llu", (unsigned long long)of->faults[kind]);
+    printf(" %12llu %14.3f %8llu %8llu\n", (unsigned long long)of->quarantines, of->quarantined_s,
+           (unsigned long long)of->probes, (unsigned long long)of->probes_failed);
+  }
+}
+
 void cosrel_cell_print(const cosrel_cell *cell) {
   const cosrel_case *c = cell->c;
   const cosrel_result *r = &cell->result;
@@ -45,4 +60,5 @@ void cosrel_cell_print(const cosrel_cell *cell) {
            t->latency_p99_ms);
   }
   if (c->residency_at != 0) print_memory(c, r);
+  if (cell->faulty) print_failures(c, &cell->failures);
 }

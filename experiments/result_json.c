@@ -12,12 +12,31 @@ static json_t *defined(double x) { return x < 0 ? json_null() : cosrel_json_real
 
 static json_t *count(uint64_t n) { return json_integer((json_int_t)n); }
 
-static json_t *stream_json(const char *model, const cosrel_stream_result *s) {
-  return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o}}", "model", model, "arrived",
-                   count(s->arrived), "completed", count(s->completed), "dropped", count(s->dropped), "missed",
-                   count(s->missed), "rate_hz", cosrel_json_real(s->rate_hz), "latency_ms", "mean",
-                   cosrel_json_real(s->latency_mean_ms), "p50", cosrel_json_real(s->latency_p50_ms), "p95",
-                   cosrel_json_real(s->latency_p95_ms), "p99", cosrel_json_real(s->latency_p99_ms));
+static json_t *stream_json(const char *model, const cosrel_stream_result *s, bool faulty) {
+  json_t *stream = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o}}", "model", model, "arrived",
+                             count(s->arrived), "completed", count(s->completed), "dropped", count(s->dropped),
+                             "missed", count(s->missed), "rate_hz", cosrel_json_real(s->rate_hz), "latency_ms", "mean",
+                             cosrel_json_real(s->latency_mean_ms), "p50", cosrel_json_real(s->latency_p50_ms), "p95",
+                             cosrel_json_real(s->latency_p95_ms), "p99", cosrel_json_real(s->latency_p99_ms));
+  if (faulty && stream != NULL) json_object_set_new(stream, "failed", count(s->failed));
+  return stream;
+}
+
+static json_t *failures_json(const cosrel_case *c, const cosrel_failures *f) {
+  json_t *list = json_array();
+  for (uint32_t p = 0; p < f->n_processors; p++) {
+    const cosrel_processor_failures *of = &f->processors[p];
+    json_t *one = json_pack("{s:s}", "processor", c->profile->processors[p].name);
+    for (int kind = COSREL_FAULT_NONE + 1; kind < COSREL_FAULT_COUNT; kind++)
+      json_object_set_new(one, cosrel_fault_name((cosrel_fault)kind), count(of->faults[kind]));
+    json_object_set_new(one, "quarantines", count(of->quarantines));
+    json_object_set_new(one, "quarantined_s", cosrel_json_real(of->quarantined_s));
+    json_object_set_new(one, "probes", count(of->probes));
+    json_object_set_new(one, "probes_failed", count(of->probes_failed));
+    json_array_append_new(list, one);
+  }
+  return json_pack("{s:o, s:o, s:o, s:o}", "processors", list, "reruns", count(f->reruns), "restarts",
+                   count(f->restarts), "failed_requests", count(f->given_up));
 }
 
 static json_t *memory_json(const cosrel_case *c, const cosrel_result *r) {
@@ -63,9 +82,10 @@ json_t *cosrel_cell_json(const cosrel_cell *cell) {
                                json_pack("{s:o, s:o}", "p50", cosrel_json_real(cell->decide_p50_ns), "p99",
                                          cosrel_json_real(cell->decide_p99_ns)));
   for (uint32_t s = 0; s < r->n_streams; s++)
-    bad |= json_array_append_new(streams, stream_json(c->workload->streams[s].model, &r->streams[s]));
+    bad |= json_array_append_new(streams, stream_json(c->workload->streams[s].model, &r->streams[s], cell->faulty));
   bad |= json_object_set_new(root, "streams", streams);
   if (c->residency_at != 0) bad |= json_object_set_new(root, "memory", memory_json(c, r));
+  if (cell->faulty) bad |= json_object_set_new(root, "failures", failures_json(c, &cell->failures));
   if (!bad) return root;
   json_decref(root);
   return NULL;

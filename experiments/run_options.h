@@ -7,12 +7,26 @@
 #include "experiments/options.h"
 
 typedef struct cosrel_run_options {
-  cosrel_strings profiles, workloads, memory;
+  cosrel_strings profiles, workloads, memory, faults;
   const char *arrivals_from; /* a trace, or NULL */
   uint64_t seed, plan_budget;
   double duration_s;
   bool json, no_noise;
 } cosrel_run_options;
+
+#define COSREL_FAULT_HELP \
+  "PROC=error|hang|stuck|nan|lost[:p=X|:every=N|:at=S][:for=S]: makes segments on PROC (or any) fail"
+
+/* Reads the specs of --fault. */
+static inline cosrel_status cosrel_faults_read(const cosrel_strings *specs, cosrel_injection_plan *out,
+                                               cosrel_error *error) {
+  out->n = 0;
+  for (uint32_t i = 0; i < specs->n; i++) {
+    cosrel_status status = cosrel_injection_add(out, specs->items[i], error);
+    if (status != COSREL_OK) return status;
+  }
+  return COSREL_OK;
+}
 
 #define COSREL_RUN_OPTIONS_DEFAULT \
   { .seed = 1, .plan_budget = COSREL_PLAN_DEFAULT, .duration_s = 10 }
@@ -40,6 +54,7 @@ typedef struct cosrel_run_options {
        1e6,                                                                                                          \
        false},                                                                                                       \
       {"memory", COSREL_OPTION_FILES, &(run).memory, "SPEC...", COSREL_MEMORY_HELP, 0, 0, false},                    \
+      {"fault", COSREL_OPTION_FILES, &(run).faults, "SPEC...", COSREL_FAULT_HELP, 0, 0, false},                      \
       {"no-noise", COSREL_OPTION_FLAG, &(run).no_noise, NULL, "every segment takes its mean time", 0, 0, false}, {   \
     "json", COSREL_OPTION_FLAG, &(run).json, NULL, "one JSON document on stdout", 0, 0, false                        \
   }
@@ -47,8 +62,10 @@ typedef struct cosrel_run_options {
 #define COSREL_OPTION_END \
   { NULL, COSREL_OPTION_FLAG, NULL, NULL, NULL, 0, 0, false }
 
-static inline cosrel_cell_config cosrel_run_config(const cosrel_run_options *run) {
-  return (cosrel_cell_config){.seed = run->seed,
+/* `faults`: what cosrel_faults_read made of run->faults; must outlive the config. */
+static inline cosrel_cell_config cosrel_run_config(const cosrel_run_options *run, const cosrel_injection_plan *faults) {
+  return (cosrel_cell_config){.faults = faults,
+                              .seed = run->seed,
                               .duration_s = run->duration_s,
                               .plan_budget = (uint32_t)run->plan_budget,
                               .noise = !run->no_noise};

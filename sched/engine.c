@@ -81,6 +81,49 @@ static void on_finish(cosrel_engine *engine, uint32_t processor) {
   if (ended) tell_end(engine, &outcome);
 }
 
+static void on_failure(cosrel_engine *engine, uint32_t processor, const cosrel_failure *failure) {
+  cosrel_fault_event event = {.failure = *failure};
+  cosrel_outcome outcome;
+  bool ended = cosrel_state_fail(engine->c, engine->state, processor, failure, &event.segment, &event.remedy, &outcome);
+  TELL(engine, fault, &event);
+  if (!failure->innocent) TELL(engine, health, processor, COSREL_QUARANTINED);
+  if (ended) tell_end(engine, &outcome);
+}
+
+static void on_probed(cosrel_engine *engine, uint32_t processor, const cosrel_failure *failure) {
+  if (failure->fault == COSREL_FAULT_NONE) {
+    cosrel_state_restore(engine->c, engine->state, processor);
+    TELL(engine, health, processor, COSREL_RESTORED);
+  } else {
+    cosrel_state_rest(engine->c, engine->state, processor);
+    TELL(engine, health, processor, COSREL_STILL_ILL);
+  }
+}
+
+static cosrel_status begin_probes(cosrel_engine *engine) {
+  for (int32_t p; (p = cosrel_state_probe_due(engine->c, engine->state)) != COSREL_NONE;) {
+    const cosrel_driver *driver = &engine->driver;
+    double expected_ns = 0;
+    if (driver->ops->probe == NULL) {
+      on_probed(engine, (uint32_t)p, &(cosrel_failure){0});
+      continue;
+    }
+    cosrel_status status = driver->ops->probe(driver->self, engine->c, engine->state, (uint32_t)p, &expected_ns);
+    if (status != COSREL_OK) return status;
+    cosrel_state_probe(engine->c, engine->state, (uint32_t)p, expected_ns);
+  }
+  return COSREL_OK;
+}
+
+static void on_completion(cosrel_engine *engine, uint32_t processor, const cosrel_failure *failure) {
+  if (engine->state->running[processor].slot == COSREL_PROBING)
+    on_probed(engine, processor, failure);
+  else if (failure->fault != COSREL_FAULT_NONE)
+    on_failure(engine, processor, failure);
+  else
+    on_finish(engine, processor);
+}
+
 static void on_arrival(cosrel_engine *engine) {
   uint32_t stream = (uint32_t)engine->state->next_stream;
   cosrel_outcome outcome;
@@ -97,24 +140,32 @@ cosrel_status cosrel_engine_step(cosrel_engine *engine, cosrel_step *step) {
       *step = COSREL_STEP_DECIDE;
       return COSREL_OK;
     }
-    if (!cosrel_state_event_pending(state)) {
+    if (state->n_live == 0 && state->next_stream == COSREL_NONE) { /* a processor may still be in quarantine */
       *step = COSREL_STEP_DONE;
-      return state->n_live == 0 ? COSREL_OK : COSREL_INTERNAL;
+      return COSREL_OK;
     }
+    if (!cosrel_state_event_pending(state)) return COSREL_INTERNAL;
     cosrel_time arrival =
         state->next_stream == COSREL_NONE ? COSREL_TIME_NEVER : state->streams[state->next_stream].next_arrival;
+    cosrel_time probe = state->next_probe > state->now ? state->next_probe : state->now;
     cosrel_time until = arrival < state->next_check ? arrival : state->next_check, now;
+    if (probe < until) until = probe;
     int32_t processor;
-    cosrel_status status = engine->driver.ops->wait(engine->driver.self, c, state, until, &now, &processor);
+    cosrel_failure failure = {0};
+    cosrel_status status = engine->driver.ops->wait(engine->driver.self, c, state, until, &now, &processor, &failure);
     if (status != COSREL_OK) return status;
-    if (processor == COSREL_NONE && now == until && now < arrival) {
+    if (processor == COSREL_NONE && now == until && now < arrival && now < state->next_check) {
+      cosrel_state_advance(c, state, now);
+      status = begin_probes(engine);
+      if (status != COSREL_OK) return status;
+    } else if (processor == COSREL_NONE && now == until && now < arrival) {
       bool changed = cosrel_state_throttle(c, state, now);
       TELL(engine, thermal, changed);
       if (!changed) continue; /* nothing that a policy could react to */
     } else {
       cosrel_state_advance(c, state, now);
       if (processor != COSREL_NONE)
-        on_finish(engine, (uint32_t)processor);
+        on_completion(engine, (uint32_t)processor, &failure);
       else if (now < until)
         cosrel_state_stop(c, state);
       else

@@ -24,9 +24,10 @@ typedef struct cosrel_driver_ops {
                           const cosrel_candidate *candidate, double *scale);
   /* Required. Waits for a completion until `until` (COSREL_TIME_NEVER: without limit). Sets *now and *processor;
    * *processor is COSREL_NONE when the time came first, or when *now < until: then the run is to end early, that is,
-   * arrivals stop at *now. */
+   * arrivals stop at *now. *failure comes cleared: left so, the segment or probe that has ended on *processor went
+   * well. A status other than COSREL_OK ends the run; it is for what no other processor could mend. */
   cosrel_status (*wait)(void *self, const cosrel_case *c, const cosrel_state *state, cosrel_time until,
-                        cosrel_time *now, int32_t *processor);
+                        cosrel_time *now, int32_t *processor, cosrel_failure *failure);
   /* Optional. How much of the `elapsed` ns of the segment that has just ended on `processor` were launch, load of
    * weights and transfer. Default: their shares of the expected work. */
   void (*parts)(void *self, uint32_t processor, cosrel_time elapsed, cosrel_time *launch, cosrel_time *load,
@@ -35,6 +36,10 @@ typedef struct cosrel_driver_ops {
    * those of stream s) and no others; what they take together is within the budget. Called after submit. Default:
    * nobody cares. */
   void (*hold)(void *self, const cosrel_case *c, uint32_t processor, uint64_t held);
+  /* Optional. Begins to find out whether a processor in quarantine works again; `wait` then reports the end, as it does
+   * for segments. Sets how long that takes by expectation. Default: it does work again. */
+  cosrel_status (*probe)(void *self, const cosrel_case *c, const cosrel_state *state, uint32_t processor,
+                         double *expected_ns);
 } cosrel_driver_ops;
 
 typedef struct cosrel_driver {
@@ -50,6 +55,13 @@ typedef struct cosrel_weights_change {
   cosrel_time ready;          /* when they are expected to be there */
 } cosrel_weights_change;
 
+/* A segment that failed, and what follows from that. */
+typedef struct cosrel_fault_event {
+  cosrel_segment segment;
+  cosrel_failure failure;
+  cosrel_remedy remedy; /* for its request; that of a request of which segments are still running comes after them */
+} cosrel_fault_event;
+
 /* Who listens to a run: metrics, traces, timelines, rewards. Every slot is optional; called in order of time, from the
  * engine's thread; the pointers are valid during the call only. */
 typedef struct cosrel_sink {
@@ -61,6 +73,9 @@ typedef struct cosrel_sink {
   /* The governor has looked at the temperature; `changed`: the caps are new. */
   void (*thermal)(void *self, const cosrel_case *c, const cosrel_state *state, bool changed);
   void (*weights)(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_weights_change *change);
+  void (*fault)(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_fault_event *event);
+  /* A processor went into quarantine, stays there after a probe, or is taken back. */
+  void (*health)(void *self, const cosrel_case *c, const cosrel_state *state, uint32_t processor, cosrel_health health);
   struct cosrel_sink *next;
 } cosrel_sink;
 

@@ -83,7 +83,7 @@ void cosrel_metrics_result(const cosrel_metrics *metrics, const cosrel_engine *e
     const histogram *latency = &metrics->latency[s];
     cosrel_stream_result *r = &out->streams[s];
     r->arrived = stream->arrived, r->completed = stream->completed;
-    r->dropped = stream->dropped, r->missed = stream->missed;
+    r->dropped = stream->dropped, r->failed = stream->failed, r->missed = stream->missed;
     r->rate_hz = (double)stream->completed_by_horizon / out->duration_s;
     r->latency_mean_ms = latency->count == 0 ? 0 : latency->sum / (double)latency->count * 1e-6;
     r->latency_p50_ms = histogram_quantile(latency, 0.50) * 1e-6;

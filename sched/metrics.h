@@ -11,8 +11,8 @@
 #include "sched/status.h"
 
 typedef struct cosrel_stream_result {
-  uint64_t arrived, completed, dropped, missed;
-  double rate_hz; /* completions up to the horizon over the horizon */
+  uint64_t arrived, completed, dropped, failed, missed; /* arrived = completed + dropped + failed */
+  double rate_hz;                                       /* completions up to the horizon over the horizon */
   double latency_mean_ms, latency_p50_ms, latency_p95_ms, latency_p99_ms; /* of completed requests; 0 when none */
   double np, ntt; /* normalised progress; mean NTT over all arrivals */
 } cosrel_stream_result;

@@ -101,6 +101,14 @@ void cosrel_residency_end(const cosrel_case *c, cosrel_state *state, uint32_t s,
   if (r->loading == c->streams[s].weights && r->ready > state->now) r->ready = state->now;
 }
 
+void cosrel_residency_lose(const cosrel_case *c, cosrel_state *state, uint32_t p) {
+  if (c->budget[p] == 0) return;
+  cosrel_residency *r = cosrel_state_residency(c, state, p);
+  r->held = r->bytes = 0;
+  r->n_held = 0;
+  r->ready = state->now;
+}
+
 /* The oldest heads first, into heads[n_streams]; ties go to the lower stream. Returns how many there are. */
 static uint32_t sort_heads(const cosrel_case *c, const cosrel_state *state, uint8_t *heads) {
   uint32_t n = 0;

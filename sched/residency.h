@@ -49,9 +49,11 @@ static inline double cosrel_residency_load(const cosrel_case *c, const cosrel_st
 }
 
 /* What the transitions of sched/state.h call, in a state with residency: a segment of stream s starts on p, has ended
- * there (having waited for `load`), and, whenever processors or heads have changed, prefetching. */
+ * there (having waited for `load`), p has lost its memory, and, whenever processors or heads have changed, prefetching.
+ */
 void cosrel_residency_use(const cosrel_case *c, cosrel_state *state, uint32_t s, uint32_t p);
 void cosrel_residency_end(const cosrel_case *c, cosrel_state *state, uint32_t s, uint32_t p, cosrel_time load);
+void cosrel_residency_lose(const cosrel_case *c, cosrel_state *state, uint32_t p);
 void cosrel_residency_prefetch(const cosrel_case *c, cosrel_state *state);
 
 #endif

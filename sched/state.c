@@ -12,6 +12,7 @@
 #include "sched/arrivals.h"
 #include "sched/residency.h"
 #include "sched/rng.h"
+#include "sched/state_internal.h"
 #include "sched/thermal.h"
 
 static bool bit(const uint64_t *set, uint32_t i) { return set[i >> 6] >> (i & 63) & 1; }
@@ -52,7 +53,7 @@ static void refresh_ready(const cosrel_case *c, cosrel_request *request) {
   const cosrel_stream_case *sc = &c->streams[request->stream];
   const uint64_t *done = cosrel_request_done(request), *started = cosrel_request_started(c, request);
   request->n_ready = 0;
-  if (request->n_started == sc->n_units) return;
+  if (request->n_started == sc->n_units || request->remedy != COSREL_RERUN) return;
   uint32_t n = sc->n_units, last = sc->cut[request->front];
   if (last == request->front && request->n_started == last) { /* everything above waits for the front unit */
     request->ready[0] = request->front;
@@ -89,14 +90,17 @@ static void renew_rates(const cosrel_case *c, cosrel_state *state) {
   /* slow[p] = sum over running q of kappa[p][q] beta_q; kappa[p][p] is 0. All p at once: that is one vector each. */
   double power = c->base_w, slow[COSREL_PROCESSORS_MAX] = {0};
   for (uint32_t q = 0; q < c->n_processors; q++) {
-    if (state->running[q].slot == COSREL_NONE) continue;
+    if (state->running[q].slot < 0) continue;
     for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++) slow[p] += c->slowed_by[q][p] * state->running[q].beta;
   }
   state->next_finish = COSREL_TIME_NEVER;
   for (uint32_t p = 0; p < c->n_processors; p++) {
     cosrel_running *run = &state->running[p];
-    if (run->slot == COSREL_NONE) {
+    if (run->slot < 0) {
       power += cosrel_state_point(c, state, p, 0)->idle_w;
+      if (run->slot != COSREL_PROBING) continue;
+      run->finish = state->now + (cosrel_time)ceil(run->left);
+      if (run->finish < state->next_finish) state->next_finish = run->finish, state->next_processor = p;
       continue;
     }
     const cosrel_point *point = cosrel_state_point(c, state, p, run->point);
@@ -124,7 +128,7 @@ void cosrel_state_init(const cosrel_case *c, cosrel_state *state, uint64_t seed,
   state->horizon = horizon;
   state->seed = seed;
   state->n_idle = c->n_processors;
-  state->next_expiry = COSREL_TIME_NEVER;
+  state->next_expiry = state->next_probe = COSREL_TIME_NEVER;
   for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++) state->running[p].slot = COSREL_NONE;
   for (uint32_t s = 0; s < c->n_streams; s++) {
     state->streams[s].key = cosrel_rng_key(seed, s);
@@ -174,7 +178,8 @@ cosrel_work cosrel_state_work(const cosrel_case *c, const cosrel_state *state, c
 }
 
 bool cosrel_state_event_pending(const cosrel_state *state) {
-  return state->next_stream != COSREL_NONE || state->next_finish != COSREL_TIME_NEVER;
+  return state->next_stream != COSREL_NONE || state->next_finish != COSREL_TIME_NEVER ||
+         state->next_probe != COSREL_TIME_NEVER;
 }
 
 bool cosrel_candidate_legal(const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *candidate) {
@@ -341,18 +346,23 @@ static void count_arrival(cosrel_state *state, cosrel_stream_state *stream) {
   stream->last_arrival = state->now;
 }
 
+/* How a request ends. */
+typedef enum ending { COMPLETED, DROPPED, FAILED } ending;
+
 /* Books the end of a request: how long it took, what it was worth. */
 static void book(const cosrel_case *c, cosrel_state *state, uint32_t s, uint64_t sequence, cosrel_time arrival,
-                 bool dropped, cosrel_outcome *outcome) {
+                 ending how, cosrel_outcome *outcome) {
   const cosrel_stream_case *sc = &c->streams[s];
   cosrel_stream_state *stream = &state->streams[s];
+  bool dropped = how != COMPLETED;
   double ntt = (double)(state->now - arrival) / sc->isolated_ns;
   if (dropped && ntt < 5) ntt = 5;
   double utility = dropped ? 0 : cosrel_utility(ntt);
   bool missed = dropped || state->now - arrival > sc->deadline;
   stream->ntt += ntt;
   stream->utility += utility;
-  stream->dropped += dropped;
+  stream->dropped += how == DROPPED;
+  stream->failed += how == FAILED;
   stream->missed += missed;
   if (!dropped) {
     stream->completed++;
@@ -370,11 +380,12 @@ static void book(const cosrel_case *c, cosrel_state *state, uint32_t s, uint64_t
                                 .ntt = ntt,
                                 .utility = utility,
                                 .dropped = dropped,
-                                .missed = missed};
+                                .missed = missed,
+                                .failed = how == FAILED};
 }
 
 /* Frees the slot; a closed stream's next request arrives at once. */
-static void end_request(const cosrel_case *c, cosrel_state *state, cosrel_request *request, uint32_t slot, bool dropped,
+static void end_request(const cosrel_case *c, cosrel_state *state, cosrel_request *request, uint32_t slot, ending how,
                         cosrel_outcome *outcome) {
   uint32_t s = request->stream;
   cosrel_stream_state *stream = &state->streams[s];
@@ -384,7 +395,7 @@ static void end_request(const cosrel_case *c, cosrel_state *state, cosrel_reques
   state->n_live--;
   memmove(&stream->order[at], &stream->order[at + 1], (stream->n_live - at) * sizeof stream->order[0]);
   request->live = 0;
-  book(c, state, s, request->sequence, request->arrival, dropped, outcome);
+  book(c, state, s, request->sequence, request->arrival, how, outcome);
   if (c->streams[s].arrivals == COSREL_ARRIVALS_CLOSED && state->now < state->horizon) {
     admit(c, state, s);
     count_arrival(state, stream);
@@ -405,6 +416,10 @@ void cosrel_state_measured(cosrel_state *state, uint32_t processor, cosrel_time 
 bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t processor, cosrel_segment *segment,
                          cosrel_outcome *outcome) {
   cosrel_running *run = &state->running[processor];
+  if (run->slot < 0) {
+    cosrel_state_restore(c, state, processor);
+    return false;
+  }
   uint32_t slot = (uint32_t)run->slot;
   cosrel_request *request = cosrel_state_request(c, state, slot);
   cosrel_time elapsed = state->now - run->started;
@@ -431,6 +446,7 @@ bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t pro
   request->n_done = (uint16_t)(request->n_done + end - begin);
   request->n_running--;
   run->slot = COSREL_NONE;
+  state->strikes[processor] = 0;
   state->n_idle++;
   state->n_events++;
   renew_rates(c, state);
@@ -439,7 +455,7 @@ bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t pro
   const cosrel_stream_case *sc = &c->streams[request->stream];
   if (request->n_done == sc->n_units) {
     bool late = state->now > state->horizon && (double)(state->now - request->arrival) >= 5 * sc->isolated_ns;
-    end_request(c, state, request, slot, late, outcome);
+    end_request(c, state, request, slot, late ? DROPPED : COMPLETED, outcome);
     if (c->residency_at != 0) cosrel_residency_prefetch(c, state);
     return true;
   }
@@ -449,10 +465,25 @@ bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t pro
   set_range(done, begin, end);
   for (uint32_t u = begin; u < end; u++) where[u + 1] |= here;
   request->front = (uint16_t)first_clear(done, request->front, sc->n_units);
+  if (request->remedy != COSREL_RERUN) return cosrel_state_settle(c, state, slot, outcome);
   refresh_ready(c, request);
   refresh_head(c, state, request->stream);
   if (c->residency_at != 0) cosrel_residency_prefetch(c, state);
   return false;
+}
+
+void cosrel_state_renew(const cosrel_case *c, cosrel_state *state) { renew_rates(c, state); }
+
+void cosrel_state_refresh(const cosrel_case *c, cosrel_state *state, uint32_t slot) {
+  cosrel_request *request = cosrel_state_request(c, state, slot);
+  refresh_ready(c, request);
+  refresh_head(c, state, request->stream);
+  cosrel_time due = expiry(c, state, request);
+  if (due < state->next_expiry) state->next_expiry = due;
+}
+
+void cosrel_state_give_up(const cosrel_case *c, cosrel_state *state, uint32_t slot, cosrel_outcome *outcome) {
+  end_request(c, state, cosrel_state_request(c, state, slot), slot, FAILED, outcome);
 }
 
 bool cosrel_state_arrive(const cosrel_case *c, cosrel_state *state, cosrel_outcome *dropped) {
@@ -468,7 +499,7 @@ bool cosrel_state_arrive(const cosrel_case *c, cosrel_state *state, cosrel_outco
         cosrel_state_drop(c, state, slot, dropped);
         admitted = true;
       }
-    if (!admitted) book(c, state, s, stream->arrived, state->now, true, dropped);
+    if (!admitted) book(c, state, s, stream->arrived, state->now, DROPPED, dropped);
   }
   if (admitted) admit(c, state, s);
   count_arrival(state, stream);
@@ -489,10 +520,17 @@ void cosrel_state_stop(const cosrel_case *c, cosrel_state *state) {
 }
 
 void cosrel_state_drop(const cosrel_case *c, cosrel_state *state, uint32_t slot, cosrel_outcome *dropped) {
-  end_request(c, state, cosrel_state_request(c, state, slot), slot, true, dropped);
+  end_request(c, state, cosrel_state_request(c, state, slot), slot, DROPPED, dropped);
 }
 
 bool cosrel_state_expire(const cosrel_case *c, cosrel_state *state, cosrel_outcome *dropped) {
+  if (state->stranded != 0) {
+    int32_t slot = cosrel_state_stranded(c, state);
+    if (slot != COSREL_NONE) {
+      cosrel_state_give_up(c, state, (uint32_t)slot, dropped);
+      return true;
+    }
+  }
   if (state->now <= state->horizon && state->now < state->next_expiry) return false;
   cosrel_time next = COSREL_TIME_NEVER;
   for (uint32_t s = 0; s < c->n_streams; s++)
@@ -515,11 +553,12 @@ void cosrel_state_forget(const cosrel_case *c, cosrel_state *state) {
     state->streams[s].phase_end = 0;
     state->streams[s].key = 0;
   }
-  state->next_check = COSREL_TIME_NEVER;
+  state->next_check = state->next_probe = COSREL_TIME_NEVER;
   state->seed = 0;
   for (uint32_t p = 0; p < c->n_processors; p++) {
     cosrel_running *run = &state->running[p];
     if (run->slot == COSREL_NONE) continue;
+    if (run->slot == COSREL_RESTING) run->slot = COSREL_PROBING; /* as far as one may hope, then it is back */
     if (run->expected_left < 0) run->expected_left = 0;
     run->work = run->expected;
     run->left = run->expected_left;

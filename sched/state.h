@@ -12,9 +12,12 @@
 
 #include "sched/case.h"
 #include "sched/clock.h"
+#include "sched/fault.h"
 
 #define COSREL_READY_MAX 4 /* ready units of one request that are offered, lowest first */
 #define COSREL_NONE (-1)
+#define COSREL_RESTING (-2) /* of a processor: in quarantine until its next probe */
+#define COSREL_PROBING (-3) /* being probed */
 
 /* A legal choice: units [begin, end) of the request in `slot`, on `processor`. */
 typedef enum cosrel_action { COSREL_RUN, COSREL_WAIT, COSREL_DROP_REQUEST } cosrel_action;
@@ -26,7 +29,9 @@ typedef struct cosrel_candidate {
   uint16_t slot, begin, end;
 } cosrel_candidate;
 
-/* What a processor does. slot is COSREL_NONE when idle. Work is in ns at rate 1: alone and at the top point. */
+/* What a processor does. slot is COSREL_NONE when idle; a processor in quarantine is not idle: it is busy resting or
+ * being probed, which `expected_left` and `finish` measure too, so whoever waits for busy processors waits for it as
+ * well. Work is in ns at rate 1: alone and at the top point. */
 typedef struct cosrel_running {
   int32_t slot;
   uint16_t begin, end;
@@ -46,6 +51,9 @@ typedef struct cosrel_request {
   uint8_t live; /* 0: the slot is free */
   uint8_t n_ready;
   uint8_t n_running; /* segments running now */
+  uint8_t failures;  /* of its segments so far */
+  uint8_t remedy;    /* cosrel_remedy; beyond COSREL_RERUN nothing of it is offered until its last segment has ended */
+  uint8_t n_starts;  /* how often it has started anew (modulo 256): tensors of an earlier start are void */
   uint16_t n_done, n_started;
   uint16_t front;                         /* lowest unit not done */
   uint16_t ready[COSREL_READY_MAX];       /* units whose inputs are all done, ascending */
@@ -57,7 +65,8 @@ typedef struct cosrel_stream_state {
   uint64_t key;             /* of all draws of the stream: the run's seed and the stream */
   cosrel_time next_arrival; /* COSREL_TIME_NEVER when none will come; future, so policies must not read it */
   cosrel_time last_arrival; /* when the newest request came; policies may */
-  uint64_t arrived, completed, completed_by_horizon, dropped, missed, in_time;
+  uint64_t arrived, completed, completed_by_horizon, dropped, failed, missed, in_time; /* all is completed, dropped or
+                                                                                          failed in the end */
   double utility;             /* sum over ended requests of clip(1 - (NTT - 1) / 4, 0, 1) */
   double ntt;                 /* sum over ended requests */
   double isolated_mj_in_time; /* sum of E_m over requests completed in time */
@@ -80,9 +89,12 @@ typedef struct cosrel_state {
   cosrel_time next_expiry;  /* no request is due to be dropped before this */
   cosrel_time next_finish;  /* the least `finish` of what runs; NEVER when nothing does; the driver's knowledge too */
   uint32_t next_processor;  /* whose that is, lowest on ties */
-  double power_w;           /* drawn at present */
-  double energy_mj;         /* of the device since 0, base power included */
-  double temperature_c;     /* of the device at temperature_at; 0 without a thermal model (sched/thermal.h) */
+  cosrel_time next_probe;   /* when a resting processor is probed next; NEVER: none rests */
+  uint64_t stranded;        /* streams with a unit that only processors held for gone can run */
+  uint8_t strikes[COSREL_PROCESSORS_MAX]; /* failures in a row, of probes too; a good segment sets it back */
+  double power_w;                         /* drawn at present */
+  double energy_mj;                       /* of the device since 0, base power included */
+  double temperature_c; /* of the device at temperature_at; 0 without a thermal model (sched/thermal.h) */
   cosrel_time temperature_at;
   cosrel_time next_check;             /* when the governor looks at it next; NEVER: it does not, and the caps stay */
   uint8_t throttle;                   /* throttling steps in force */
@@ -100,10 +112,11 @@ typedef struct cosrel_outcome {
   double ntt; /* of a drop: max(5, age / T_m) */
   double utility;
   bool dropped, missed; /* a drop is a miss */
+  bool failed;          /* given up after failures; then `dropped` too */
 } cosrel_outcome;
 
 /* A segment that ended: [started, ended) on `processor`, cut into launch, load (of weights), transfer and compute in
- * this order. */
+ * this order. One that failed is not cut. */
 typedef struct cosrel_segment {
   uint32_t stream, processor;
   uint64_t sequence; /* of the request */
@@ -141,9 +154,9 @@ static inline const cosrel_point *cosrel_state_point(const cosrel_case *c, const
                                                      uint8_t point) {
   return &c->profile->processors[p].points[point > state->cap[p] ? point : state->cap[p]];
 }
-/* The point that p is at: of its segment, or the fastest allowed when idle. */
+/* The point that p is at: of its segment, or the fastest allowed when it runs none. */
 static inline const cosrel_point *cosrel_state_point_now(const cosrel_case *c, const cosrel_state *state, uint32_t p) {
-  return cosrel_state_point(c, state, p, cosrel_processor_idle(state, p) ? 0 : state->running[p].point);
+  return cosrel_state_point(c, state, p, state->running[p].slot < 0 ? 0 : state->running[p].point);
 }
 
 /* Fills case->state_size bytes at `state`: time 0, all idle, first arrivals drawn. The block must be 8-byte aligned. */
@@ -199,15 +212,35 @@ static inline cosrel_time cosrel_state_next_finish(const cosrel_case *c, const c
 }
 
 /* Ends what `processor` runs, at state->now. Fills `segment`; returns true and fills `outcome` when that ended the
- * request. A closed stream's next request arrives at once. Pointers may be NULL. */
+ * request. A closed stream's next request arrives at once. Pointers may be NULL. When `processor` was being probed it
+ * is restored instead, false is returned and nothing filled: so do planners, who expect the best. */
 bool cosrel_state_finish(const cosrel_case *c, cosrel_state *state, uint32_t processor, cosrel_segment *segment,
                          cosrel_outcome *outcome);
+
+/* ---- When things fail (sched/quarantine.c) ---- */
+
+/* The segment that `processor` runs failed: its units count as not started, the processor goes into quarantine unless
+ * it is innocent. *remedy says what becomes of the request. Returns true and fills `outcome` when the request was given
+ * up now; while others of its segments run, that and a restart wait for their end. Other requests whose tensors were in
+ * memory that is lost start anew as well. Pointers may be NULL. */
+bool cosrel_state_fail(const cosrel_case *c, cosrel_state *state, uint32_t processor, const cosrel_failure *failure,
+                       cosrel_segment *segment, cosrel_remedy *remedy, cosrel_outcome *outcome);
+
+/* The rest of `processor` is over at state->now: it is being probed, which is expected to take `expected_ns`. */
+void cosrel_state_probe(const cosrel_case *c, cosrel_state *state, uint32_t processor, double expected_ns);
+/* The probe failed: another rest, twice as long. */
+void cosrel_state_rest(const cosrel_case *c, cosrel_state *state, uint32_t processor);
+/* The probe passed: idle again, on probation until a segment ends well. */
+void cosrel_state_restore(const cosrel_case *c, cosrel_state *state, uint32_t processor);
+/* The processor that rests and whose probe is due first (lowest on ties), or COSREL_NONE. */
+int32_t cosrel_state_probe_due(const cosrel_case *c, const cosrel_state *state);
 
 /* Lets the request of state->next_stream arrive at state->now. Returns true and fills `dropped` when one was dropped
  * for it (the newcomer or an older one). */
 bool cosrel_state_arrive(const cosrel_case *c, cosrel_state *state, cosrel_outcome *dropped);
 
-/* Drops one request that is due to be dropped (late and not started; or, past the horizon, at NTT 5). Returns false
+/* Drops one request that is due to be dropped (late and not started; or, past the horizon, at NTT 5), or gives up one
+ * that no processor is left for (in a closed loop only past the horizon: until then it waits). Returns false
  * when there is none; call until then after every event. */
 bool cosrel_state_expire(const cosrel_case *c, cosrel_state *state, cosrel_outcome *dropped);
 

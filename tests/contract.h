@@ -1,6 +1,8 @@
 /* What every policy must keep to, checked from outside on whole runs: each unit exactly once, dependencies kept, one
  * segment at a time per processor, legal choices only, nothing allocated in decide, the same run for the same seed,
- * every arrival completed or dropped. Include it in one file of a test program, after <cmocka.h>. */
+ * every arrival completed, dropped or failed; under injected faults as well, where a processor in quarantine gets
+ * nothing and a unit is computed again only after its request has started anew. Include it in one file of a test
+ * program, after <cmocka.h>. */
 #ifndef COSREL_TESTS_CONTRACT_H
 #define COSREL_TESTS_CONTRACT_H
 
@@ -53,11 +55,13 @@ enum { CONTRACT_STREAMS = 8, CONTRACT_REQUESTS = 1024, CONTRACT_UNITS = 64 };
 typedef struct contract_record {
   const cosrel_case *c;
   cosrel_time ended[CONTRACT_STREAMS][CONTRACT_REQUESTS][CONTRACT_UNITS]; /* of each unit, plus 1; 0: not yet */
-  uint8_t outcome[CONTRACT_STREAMS][CONTRACT_REQUESTS];                   /* 1 completed, 2 dropped */
+  uint8_t outcome[CONTRACT_STREAMS][CONTRACT_REQUESTS];                   /* 1 completed, 2 dropped, 3 failed */
+  uint8_t n_starts[CONTRACT_STREAMS][CONTRACT_REQUESTS];
+  bool ill[COSREL_PROCESSORS_MAX];
   cosrel_time idle_since[COSREL_PROCESSORS_MAX];
   cosrel_time busy[COSREL_PROCESSORS_MAX];
   uint64_t held[COSREL_PROCESSORS_MAX], held_bytes[COSREL_PROCESSORS_MAX]; /* weights, from what the sink was told */
-  uint64_t arrived, ended_requests, segments, hash;
+  uint64_t arrived, ended_requests, segments, faults, hash;
 } contract_record;
 
 static inline void contract_hash(contract_record *record, uint64_t word) {
@@ -76,6 +80,14 @@ static void contract_on_decision(void *self, const cosrel_case *c, const cosrel_
   contract_record *record = self;
   assert_true(cosrel_candidate_legal(c, state, choice));
   contract_hash(record, choice->action);
+  if (choice->action == COSREL_RUN) {
+    const cosrel_request *request = cosrel_state_request(c, state, choice->slot);
+    uint8_t *n_starts = &record->n_starts[request->stream][request->sequence];
+    assert_false(record->ill[choice->processor]);
+    if (*n_starts != request->n_starts)
+      memset(record->ended[request->stream][request->sequence], 0, sizeof record->ended[0][0]);
+    *n_starts = request->n_starts;
+  }
   if (choice->action == COSREL_RUN)
     contract_hash(record, (uint64_t)choice->processor << 48 | (uint64_t)choice->slot << 32 |
                               (uint64_t)choice->begin << 16 | choice->end);
@@ -109,13 +121,37 @@ static void contract_on_segment(void *self, const cosrel_case *c, const cosrel_s
   contract_hash(record, (uint64_t)segment->ended);
 }
 
+static void contract_on_fault(void *self, const cosrel_case *c, const cosrel_state *state,
+                              const cosrel_fault_event *event) {
+  (void)c, (void)state;
+  contract_record *record = self;
+  const cosrel_segment *segment = &event->segment;
+  assert_true(segment->started >= record->idle_since[segment->processor] && segment->ended >= segment->started);
+  assert_int_not_equal(event->failure.fault, COSREL_FAULT_NONE);
+  record->idle_since[segment->processor] = segment->ended;
+  record->busy[segment->processor] += segment->ended - segment->started;
+  record->faults++;
+  contract_hash(record, (uint64_t)segment->ended << 8 | event->failure.fault);
+}
+
+static void contract_on_health(void *self, const cosrel_case *c, const cosrel_state *state, uint32_t processor,
+                               cosrel_health health) {
+  (void)c;
+  contract_record *record = self;
+  assert_int_equal(record->ill[processor], health != COSREL_QUARANTINED);
+  assert_int_equal(cosrel_processor_idle(state, processor), health == COSREL_RESTORED);
+  record->ill[processor] = health != COSREL_RESTORED;
+  record->idle_since[processor] = state->now;
+}
+
 static void contract_on_outcome(void *self, const cosrel_case *c, const cosrel_state *state,
                                 const cosrel_outcome *outcome) {
   (void)state;
   contract_record *record = self;
   assert_true(outcome->sequence < CONTRACT_REQUESTS);
   assert_int_equal(record->outcome[outcome->stream][outcome->sequence], 0);
-  record->outcome[outcome->stream][outcome->sequence] = outcome->dropped ? 2 : 1;
+  assert_true(outcome->dropped || !outcome->failed);
+  record->outcome[outcome->stream][outcome->sequence] = outcome->failed ? 3 : outcome->dropped ? 2 : 1;
   record->ended_requests++;
   if (!outcome->dropped)
     for (uint32_t u = 0; u < c->streams[outcome->stream].n_units; u++)
@@ -139,7 +175,7 @@ static void contract_on_weights(void *self, const cosrel_case *c, const cosrel_s
 /* Overwrites what a policy may not know: how long segments really take, what will arrive, the seed. */
 static inline void contract_blind(const cosrel_case *c, cosrel_state *state, uint64_t key) {
   for (uint32_t p = 0; p < c->n_processors; p++) {
-    if (cosrel_processor_idle(state, p)) continue;
+    if (state->running[p].slot < 0) continue; /* when the next probe is due is known */
     double wrong = 1e6 * cosrel_rng_uniform(cosrel_rng_key(key, p));
     state->running[p].work = state->running[p].left = wrong;
     state->running[p].finish = state->now + (cosrel_time)wrong;
@@ -153,6 +189,9 @@ static inline void contract_blind(const cosrel_case *c, cosrel_state *state, uin
   state->seed = key;
 }
 
+/* Where the next runs add how many segments failed, or NULL. */
+static uint64_t *contract_faults;
+
 /* One run on a driver; returns the hash of all that happened. `blind`: the policy sees only what it may know. */
 static inline uint64_t contract_run_on(cosrel_driver driver, const cosrel_case *c, const cosrel_policy *policy,
                                        uint64_t seed, cosrel_time horizon, bool blind) {
@@ -164,7 +203,9 @@ static inline uint64_t contract_run_on(cosrel_driver driver, const cosrel_case *
                       .decision = contract_on_decision,
                       .segment = contract_on_segment,
                       .outcome = contract_on_outcome,
-                      .weights = contract_on_weights};
+                      .weights = contract_on_weights,
+                      .fault = contract_on_fault,
+                      .health = contract_on_health};
   cosrel_engine engine;
   cosrel_error error = {""};
   assert_int_equal(cosrel_engine_create(c, driver, &engine, &error), COSREL_OK);
@@ -197,13 +238,17 @@ static inline uint64_t contract_run_on(cosrel_driver driver, const cosrel_case *
   for (uint32_t s = 0; s < c->n_streams; s++) {
     const cosrel_stream_state *stream = &engine.state->streams[s];
     arrived += stream->arrived;
-    ended += stream->completed + stream->dropped;
-    assert_int_equal(stream->arrived, stream->completed + stream->dropped);
+    ended += stream->completed + stream->dropped + stream->failed;
+    assert_int_equal(stream->arrived, stream->completed + stream->dropped + stream->failed);
   }
   assert_int_equal(ended, record->ended_requests);
   assert_int_equal(arrived, record->ended_requests);
-  assert_true(record->segments > 0);
-  for (uint32_t p = 0; p < c->n_processors; p++) assert_true(record->busy[p] <= engine.state->now);
+  assert_true(record->segments + record->faults > 0);
+  for (uint32_t p = 0; p < c->n_processors; p++) {
+    assert_true(record->busy[p] <= engine.state->now);
+    assert_int_equal(record->busy[p], engine.state->busy[p]);
+  }
+  if (contract_faults != NULL) *contract_faults += record->faults;
   uint64_t hash = record->hash;
   cosrel_engine_destroy(&engine);
   free(record);

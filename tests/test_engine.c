@@ -515,9 +515,9 @@ static cosrel_status early_submit(void *self, const cosrel_case *c, const cosrel
   return inner->ops->submit(inner->self, c, state, candidate, scale);
 }
 static cosrel_status early_wait(void *self, const cosrel_case *c, const cosrel_state *state, cosrel_time until,
-                                cosrel_time *now, int32_t *processor) {
+                                cosrel_time *now, int32_t *processor, cosrel_failure *failure) {
   cosrel_driver *inner = self;
-  cosrel_status status = inner->ops->wait(inner->self, c, state, until, now, processor);
+  cosrel_status status = inner->ops->wait(inner->self, c, state, until, now, processor, failure);
   if (state->horizon > 30 * COSREL_MS && *now > 30 * COSREL_MS) *now = 30 * COSREL_MS, *processor = COSREL_NONE;
   return status;
 }

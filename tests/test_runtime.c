@@ -377,8 +377,9 @@ static void test_a_busy_processor_gives_its_tensors_away(void **unused) {
   while (!cosrel_processor_idle(engine.state, 1)) { /* ends although processor 0 stands at its gate */
     cosrel_time now;
     int32_t processor;
+    cosrel_failure failure = {0};
     const cosrel_driver *driver = &engine.driver;
-    assert_int_equal(driver->ops->wait(driver->self, &f.c, engine.state, COSREL_TIME_NEVER, &now, &processor),
+    assert_int_equal(driver->ops->wait(driver->self, &f.c, engine.state, COSREL_TIME_NEVER, &now, &processor, &failure),
                      COSREL_OK);
     assert_int_equal(processor, 1);
     cosrel_state_advance(&f.c, engine.state, now);

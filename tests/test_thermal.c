@@ -151,9 +151,9 @@ static cosrel_status meter_submit(void *self, const cosrel_case *c, const cosrel
   return m->sim.ops->submit(m->sim.self, c, state, candidate, scale);
 }
 static cosrel_status meter_wait(void *self, const cosrel_case *c, const cosrel_state *state, cosrel_time until,
-                                cosrel_time *now, int32_t *processor) {
+                                cosrel_time *now, int32_t *processor, cosrel_failure *failure) {
   meter *m = self;
-  cosrel_status status = m->sim.ops->wait(m->sim.self, c, state, until, now, processor);
+  cosrel_status status = m->sim.ops->wait(m->sim.self, c, state, until, now, processor, failure);
   double watts = c->base_w;
   for (uint32_t p = 0; p < c->n_processors; p++) {
     bool idle = cosrel_processor_idle(state, p);

@@ -14,6 +14,7 @@ struct cosrel_perfetto {
   cosrel_event_stream out;
   cosrel_time power_since; /* power over [power_since, now) follows from the energy at both ends */
   double energy_mj;
+  cosrel_time ill_since[COSREL_PROCESSORS_MAX]; /* in quarantine since the last failure or probe; NEVER: it is not */
   const cosrel_point *points[COSREL_PROCESSORS_MAX]; /* last written, [n_processors] */
 };
 
@@ -135,9 +136,10 @@ static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *sta
             "{\"ph\":\"%s\",\"cat\":\"request\",\"name\":\"%s\",\"id\":\"%" PRIu32 ".%" PRIu64
             "\",\"pid\":%d,\"tid\":%" PRIu32,
             phase[i],
-            outcome->dropped  ? "dropped"
-            : outcome->missed ? "late"
-                              : "request",
+            outcome->failed    ? "failed"
+            : outcome->dropped ? "dropped"
+            : outcome->missed  ? "late"
+                               : "request",
             outcome->stream, outcome->sequence, STREAMS, outcome->stream + 1);
     put_us(f, "ts", at[i]);
     if (i == 0)
@@ -145,6 +147,36 @@ static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *sta
               outcome->utility);
     fputc('}', f);
   }
+}
+
+static void on_fault(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_fault_event *event) {
+  cosrel_perfetto *p = self;
+  const cosrel_segment *segment = &event->segment;
+  const cosrel_stream *stream = &c->workload->streams[segment->stream];
+  char name[2 * COSREL_NAME_MAX + 64];
+  put_power(p, state);
+  snprintf(name, sizeof name, "%s: %s[%s] units %u..%u", cosrel_fault_name((cosrel_fault)event->failure.fault),
+           stream->model, stream->name, segment->begin, segment->end - 1u);
+  FILE *f = cosrel_event_stream_next(&p->out);
+  fprintf(f, "{\"ph\":\"X\",\"cat\":\"fault\",\"pid\":%d,\"tid\":%" PRIu32, PROCESSORS, segment->processor + 1);
+  cosrel_json_put_text(&p->out.json, ",\"name\":", name);
+  put_us(f, "ts", segment->started);
+  put_us(f, "dur", segment->ended - segment->started);
+  fprintf(f, ",\"args\":{\"request\":%" PRIu64 "}}", segment->sequence);
+}
+
+/* A slice for each time from a failure or a probe to the next probe, or to the end of it. */
+static void end_quarantine(cosrel_perfetto *p, uint32_t q, cosrel_time now) {
+  if (p->ill_since[q] != COSREL_TIME_NEVER) put_slice(p, "quarantine", q, p->ill_since[q], now - p->ill_since[q]);
+  p->ill_since[q] = COSREL_TIME_NEVER;
+}
+static void on_health(void *self, const cosrel_case *c, const cosrel_state *state, uint32_t processor,
+                      cosrel_health health) {
+  cosrel_perfetto *p = self;
+  (void)c;
+  put_power(p, state);
+  end_quarantine(p, processor, state->now);
+  if (health != COSREL_RESTORED) p->ill_since[processor] = state->now;
 }
 
 /* The temperature has a clock of its own: state->now is behind when nothing changed. */
@@ -170,7 +202,10 @@ cosrel_status cosrel_perfetto_begin(const char *path, const cosrel_case *c, cosr
                           .segment = on_segment,
                           .outcome = on_outcome,
                           .thermal = on_thermal,
-                          .weights = on_weights};
+                          .weights = on_weights,
+                          .fault = on_fault,
+                          .health = on_health};
+  for (uint32_t q = 0; q < COSREL_PROCESSORS_MAX; q++) p->ill_since[q] = COSREL_TIME_NEVER;
 
   fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", p->out.atomic.file);
   put_name(p, "process_name", PROCESSORS, 0, "processors");
@@ -193,6 +228,7 @@ cosrel_status cosrel_perfetto_begin(const char *path, const cosrel_case *c, cosr
 cosrel_sink *cosrel_perfetto_sink(cosrel_perfetto *perfetto) { return &perfetto->sink; }
 
 cosrel_status cosrel_perfetto_end(cosrel_perfetto *perfetto, cosrel_error *error) {
+  for (uint32_t q = 0; q < COSREL_PROCESSORS_MAX; q++) end_quarantine(perfetto, q, perfetto->power_since);
   cosrel_status status = cosrel_event_stream_end(&perfetto->out, error);
   free(perfetto);
   return status;

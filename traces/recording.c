@@ -12,14 +12,6 @@
 
 static const cosrel_json_need required = COSREL_JSON_REQUIRED;
 
-enum { ARRIVAL };
-static int event_from_name(const char *name) {
-  static const char *const names[] = {"arrival", "decision", "segment", "outcome", "telemetry", "load", "evict"};
-  for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++)
-    if (strcmp(names[i], name) == 0) return i;
-  return -1;
-}
-
 /* Events one after another; calls of the two passes differ only in `count`: whether times are counted or kept. */
 static void read_events(const cosrel_json_at *events, cosrel_recording *out, bool count) {
   static const char *const keys[] = {"event", "t_ns", "stream", "request", NULL};
@@ -29,12 +21,11 @@ static void read_events(const cosrel_json_at *events, cosrel_recording *out, boo
     cosrel_json_at event = cosrel_json_item_object(events, i);
     int kind = -1;
     uint64_t t = 0, stream = 0;
-    cosrel_json_word(&event, "event", required, event_from_name,
-                     "arrival decision segment outcome telemetry load evict", &kind);
+    cosrel_json_word(&event, "event", required, cosrel_trace_event_from_name, COSREL_TRACE_EVENTS, &kind);
     cosrel_json_count(&event, "t_ns", required, TIME_MAX, &t);
     if (t < last) cosrel_json_fail(&event, COSREL_FORMAT, "t_ns", "expected events in order of time");
     last = t;
-    if (kind != ARRIVAL) continue;
+    if (kind != COSREL_TRACE_ARRIVAL) continue;
     cosrel_json_keys(&event, keys);
     cosrel_json_count(&event, "stream", required, out->n_streams - 1, &stream);
     if (events->reader->status != COSREL_OK) return;

@@ -13,14 +13,6 @@
 
 static const cosrel_json_need required = COSREL_JSON_REQUIRED;
 
-enum { ARRIVAL, DECISION, SEGMENT, OUTCOME, TELEMETRY };
-static int event_from_name(const char *name) {
-  static const char *const names[] = {"arrival", "decision", "segment", "outcome", "telemetry", "load", "evict"};
-  for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++)
-    if (strcmp(names[i], name) == 0) return i;
-  return -1;
-}
-
 static cosrel_time read_time(const cosrel_json_at *at, const char *key, uint64_t most) {
   uint64_t t = 0;
   cosrel_json_count(at, key, required, most, &t);
@@ -59,13 +51,12 @@ static void read_events(const cosrel_json_at *root, cosrel_results *out) {
   for (size_t i = 0; i < n && root->reader->status == COSREL_OK; i++) {
     cosrel_json_at event = cosrel_json_item_object(&events, i);
     int kind = -1;
-    cosrel_json_word(&event, "event", required, event_from_name,
-                     "arrival decision segment outcome telemetry load evict", &kind);
+    cosrel_json_word(&event, "event", required, cosrel_trace_event_from_name, COSREL_TRACE_EVENTS, &kind);
     cosrel_time t = read_time(&event, "t_ns", TIME_MAX);
     if (root->reader->status != COSREL_OK) return;
-    if (kind == OUTCOME) read_outcome(&event, t, out);
-    if (kind == SEGMENT) read_segment(&event, t, out);
-    if (kind == TELEMETRY) {
+    if (kind == COSREL_TRACE_OUTCOME) read_outcome(&event, t, out);
+    if (kind == COSREL_TRACE_SEGMENT) read_segment(&event, t, out);
+    if (kind == COSREL_TRACE_TELEMETRY) {
       cosrel_json_number(&event, "energy_mj", required, &out->energy_mj);
       out->energy_at = t;
     }

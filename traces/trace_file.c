@@ -2,8 +2,19 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "traces/event_stream.h"
+
+int cosrel_trace_event_from_name(const char *name) {
+  static const char *const names[] = {"arrival", "decision", "segment", "outcome", "telemetry"};
+  static const char *const others[] = {"load", "evict", "fault", "quarantine", "probe", "restore"};
+  for (int i = 0; i < COSREL_TRACE_OTHER; i++)
+    if (strcmp(names[i], name) == 0) return i;
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (strcmp(others[i], name) == 0) return COSREL_TRACE_OTHER;
+  return -1;
+}
 
 static const cosrel_time telemetry_period = 100 * COSREL_MS;
 
@@ -93,6 +104,30 @@ static void on_outcome(void *self, const cosrel_case *c, const cosrel_state *sta
           outcome->missed ? "true" : "false");
   cosrel_json_put_number(&w->out.json, ",\"ntt\":", outcome->ntt);
   cosrel_json_put_number(&w->out.json, ",\"utility\":", outcome->utility);
+  fputs(outcome->failed ? ",\"failed\":true}" : "}", f);
+}
+
+static void on_fault(void *self, const cosrel_case *c, const cosrel_state *state, const cosrel_fault_event *event) {
+  cosrel_trace_writer *w = self;
+  static const char *const remedy[] = {"rerun", "restart", "give-up"};
+  const cosrel_segment *segment = &event->segment;
+  put_telemetry(w, c, state);
+  FILE *f = begin_event(w, "fault", segment->ended);
+  fprintf(f,
+          ",\"stream\":%" PRIu32 ",\"request\":%" PRIu64 ",\"processor\":%" PRIu32
+          ",\"begin\":%u,\"end\":%u,\"started_ns\":%" PRId64 ",\"kind\":\"%s\",\"remedy\":\"%s\"}",
+          segment->stream, segment->sequence, segment->processor, segment->begin, segment->end, segment->started,
+          cosrel_fault_name((cosrel_fault)event->failure.fault), remedy[event->remedy]);
+}
+
+static void on_health(void *self, const cosrel_case *c, const cosrel_state *state, uint32_t processor,
+                      cosrel_health health) {
+  cosrel_trace_writer *w = self;
+  static const char *const name[] = {"quarantine", "probe", "restore"};
+  (void)c;
+  FILE *f = begin_event(w, name[health], state->now);
+  fprintf(f, ",\"processor\":%" PRIu32, processor);
+  if (health != COSREL_RESTORED) fprintf(f, ",\"until_ns\":%" PRId64, state->running[processor].finish);
   fputc('}', f);
 }
 
@@ -111,7 +146,9 @@ cosrel_status cosrel_trace_begin(const char *path, const cosrel_case *c, const c
                           .decision = on_decision,
                           .segment = on_segment,
                           .outcome = on_outcome,
-                          .weights = on_weights};
+                          .weights = on_weights,
+                          .fault = on_fault,
+                          .health = on_health};
 
   FILE *f = w->out.atomic.file;
   cosrel_json_writer *json = &w->out.json;

@@ -9,6 +9,19 @@
 #define COSREL_TRACE_FORMAT "cosrel-trace"
 #define COSREL_TRACE_VERSION 1
 
+/* The events of a trace. */
+#define COSREL_TRACE_EVENTS "arrival decision segment outcome telemetry load evict fault quarantine probe restore"
+typedef enum cosrel_trace_event {
+  COSREL_TRACE_ARRIVAL,
+  COSREL_TRACE_DECISION,
+  COSREL_TRACE_SEGMENT,
+  COSREL_TRACE_OUTCOME,
+  COSREL_TRACE_TELEMETRY,
+  COSREL_TRACE_OTHER /* what readers pass over */
+} cosrel_trace_event;
+/* -1 when there is no event of that name. */
+int cosrel_trace_event_from_name(const char *name);
+
 typedef struct cosrel_trace_writer cosrel_trace_writer;
 
 /* Begins the file; it appears under `path` at the end. The case is borrowed. */

@@ -302,8 +302,8 @@ static worker *first_done(cosrel_runtime *runtime) {
 }
 
 static cosrel_status driver_wait(void *self, const cosrel_case *c, const cosrel_state *state, cosrel_time until,
-                                 cosrel_time *now, int32_t *processor) {
-  (void)c;
+                                 cosrel_time *now, int32_t *processor, cosrel_failure *failure) {
+  (void)c, (void)failure;
   cosrel_runtime *runtime = self;
   begin_clock(runtime);
   *processor = COSREL_NONE;
