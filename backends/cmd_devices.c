@@ -13,19 +13,40 @@
 typedef struct device {
   const cosrel_backend_ops *ops;
   bool opens, apart;
+  bool describes;
+  cosrel_capability capability;
+  char option[24];    /* of a spec, where the backend has several devices: ":device=1" */
   cosrel_error error; /* why it does not open */
 } device;
 
-/* Opens each backend of the table on all cores, and closes it. */
+/* Opens the backend on all cores, or its device of that number unless that is negative, and closes it. */
+static device find_device(const cosrel_backend_ops *ops, int number) {
+  cosrel_backend_spec spec = {.processor = "cpu"};
+  cosrel_backend *backend;
+  device d = {.ops = ops, .apart = ops->buffer_create != NULL, .describes = ops->describe != NULL};
+  snprintf(spec.backend, sizeof spec.backend, "%s", ops->name);
+  if (number >= 0) {
+    snprintf(spec.device, sizeof spec.device, "%d", number);
+    snprintf(d.option, sizeof d.option, ":device=%d", number);
+  }
+  d.opens = ops->open(&spec, &backend, &d.error) == COSREL_OK;
+  if (!d.opens) return d;
+  if (d.describes) ops->describe(backend, &d.capability);
+  ops->close(backend);
+  return d;
+}
+
+/* One of each backend of the table; of one that can tell its devices apart by number, each of them. */
 static uint32_t find_devices(device *out, uint32_t max) {
   uint32_t n = 0;
-  for (const cosrel_backend_ops *const *ops = cosrel_backend_table(); *ops != NULL && n < max; ops++, n++) {
-    cosrel_backend_spec spec = {.processor = "cpu"};
-    cosrel_backend *backend;
-    out[n] = (device){.ops = *ops, .apart = (*ops)->buffer_create != NULL};
-    snprintf(spec.backend, sizeof spec.backend, "%s", (*ops)->name);
-    out[n].opens = (*ops)->open(&spec, &backend, &out[n].error) == COSREL_OK;
-    if (out[n].opens) (*ops)->close(backend);
+  for (const cosrel_backend_ops *const *ops = cosrel_backend_table(); *ops != NULL && n < max; ops++) {
+    int number = 0;
+    for (; (*ops)->describe != NULL && n < max; number++) {
+      out[n] = find_device(*ops, number);
+      if (!out[n].opens) break;
+      n++;
+    }
+    if (number == 0 && n < max) out[n++] = find_device(*ops, -1);
   }
   return n;
 }
@@ -56,6 +77,13 @@ static json_t *devices_json(const device *devices, uint32_t n, const cosrel_sens
     json_t *entry = json_pack("{s:s, s:b, s:b, s:o}", "backend", d->ops->name, "available", d->opens,
                               "memory_of_its_own", d->apart, "precisions", precisions);
     if (!d->opens) json_object_set_new(entry, "reason", json_string(d->error.text));
+    if (d->opens && d->describes) {
+      const cosrel_capability *c = &d->capability;
+      json_object_update_new(
+          entry, json_pack("{s:s, s:s, s:s, s:I, s:f, s:b, s:b}", "platform", c->platform, "device", c->device,
+                           "version", c->version, "units", (json_int_t)c->units, "device_memory_mib", c->memory_mib,
+                           "fp16", c->fp16, "shares_memory", c->shares_memory));
+    }
     json_array_append_new(list, entry);
   }
   return json_pack("{s:I, s:o, s:o, s:{s:o, s:o, s:o}}", "cores", (json_int_t)count_cores(), "memory_mib",
@@ -79,9 +107,14 @@ static void print_devices(const device *devices, uint32_t n, const cosrel_sensor
     const device *d = &devices[i];
     printf("%-12s %-10s %-10s ", d->ops->name, "fp32", d->apart ? "its own" : "the host's");
     if (d->opens)
-      printf("--processor cpu=%s\n", d->ops->name);
+      printf("--processor %s=%s%s\n", d->describes ? d->ops->name : "cpu", d->ops->name, d->option);
     else
       printf("not here: %s\n", d->error.text);
+    if (!d->opens || !d->describes) continue;
+    const cosrel_capability *c = &d->capability;
+    printf("             %s, %s, %s\n             %" PRIu32 " compute units, %.0f MiB %s%s\n", c->device, c->platform,
+           c->version, c->units, c->memory_mib, c->shares_memory ? "shared with the host" : "of its own",
+           c->fp16 ? ", fp16" : "");
   }
   printf("\n");
   print_sensors("temperature", sensors->zones, sensors->n_zones, "C");

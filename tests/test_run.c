@@ -587,8 +587,19 @@ static void test_devices_command(void **state) {
   assert_int_equal(run(line, "2>/dev/null", output), 0);
   json_t *root = parse(output);
   json_t *processors = json_object_get(root, "processors");
-  assert_true(json_array_size(processors) > 0);
-  assert_true(json_is_true(json_object_get(json_array_get(processors, json_array_size(processors) - 1), "available")));
+  bool reference = false;
+  for (size_t i = 0; i < json_array_size(processors); i++) {
+    json_t *entry = json_array_get(processors, i);
+    const char *backend = json_string_value(json_object_get(entry, "backend"));
+    bool available = json_is_true(json_object_get(entry, "available"));
+    assert_non_null(backend);
+    if (strcmp(backend, "reference") == 0) reference = available;
+    if (strcmp(backend, "opencl") == 0 && available)
+      assert_true(json_integer_value(json_object_get(entry, "units")) > 0 &&
+                  json_is_string(json_object_get(entry, "platform")));
+    if (!available) assert_true(json_is_string(json_object_get(entry, "reason")));
+  }
+  assert_true(reference);
   json_t *zones = json_object_get(json_object_get(root, "telemetry"), "temperatures");
   assert_true(json_number_value(json_object_get(json_array_get(zones, 0), "temperature_c")) == 41.5);
   json_decref(root);

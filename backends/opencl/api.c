@@ -1,10 +1,12 @@
 #include "backends/opencl/api.h"
 
 #include <dlfcn.h>
+#include <stdlib.h>
 #include <string.h>
 
 cosrel_status cosrel_cl_api_load(const char *library, cosrel_cl_api *out, cosrel_error *error) {
   static const char *const usual[] = {"libOpenCL.so.1", "libOpenCL.so", NULL};
+  if (library == NULL) library = getenv("COSREL_OPENCL");
   const char *const given[] = {library, NULL};
   void *handle = NULL;
   for (const char *const *name = library != NULL ? given : usual; *name != NULL && handle == NULL; name++)

@@ -2,20 +2,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "backends/node.h"
 #include "backends/opencl/plan.h"
 
 /* ---- One node ---- */
-
-/* A limit of Clip: an attribute in older files, a constant input in newer ones. */
-static bool find_limit(const cosrel_net *net, const cosrel_net_node *node, const char *name, uint32_t input,
-                       float *limit) {
-  const cosrel_tensor *tensor = cosrel_cl_tensor(net, node, input);
-  *limit = cosrel_node_float(net, node, name, *limit);
-  if (tensor == NULL) return true;
-  if (tensor->data == NULL || tensor->dtype != COSREL_F32) return false;
-  *limit = *(const float *)tensor->data;
-  return true;
-}
 
 bool cosrel_cl_is_function(const cosrel_net *net, const cosrel_net_node *node, cosrel_cl_activation *out) {
   static const struct {
@@ -41,16 +31,8 @@ bool cosrel_cl_is_function(const cosrel_net *net, const cosrel_net_node *node, c
       {"Sqrt", COSREL_CL_SQRT, 0, 0},
       {"Tanh", COSREL_CL_TANH, 0, 0},
   };
-  *out = (cosrel_cl_activation){COSREL_CL_CLAMP, -INFINITY, INFINITY};
-  if (strcmp(node->op->name, "Relu") == 0) {
-    out->a = 0;
-    return true;
-  }
-  if (strcmp(node->op->name, "Clip") == 0) {
-    if (!find_limit(net, node, "min", 1, &out->a) || !find_limit(net, node, "max", 2, &out->b)) return false;
-    if (out->a > out->b) out->a = out->b; /* ONNX: then all becomes max */
-    return true;
-  }
+  out->function = COSREL_CL_CLAMP;
+  if (cosrel_node_clamp(net, node, &out->a, &out->b)) return true;
   for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
     if (strcmp(table[i].name, node->op->name) != 0) continue;
     out->function = table[i].function;
