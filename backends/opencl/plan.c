@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/opencl/tuner.h"
+
 /* Where a value lies while the unit is planned; stale unless `round` is the planner's. */
 typedef struct cl_value {
   uint32_t round;
@@ -254,7 +256,10 @@ cosrel_status cosrel_cl_plan(const cosrel_network *network, const cosrel_cl_devi
   const cosrel_net *net = &network->net;
   cosrel_status status = COSREL_OK;
   struct cosrel_prepared *p = calloc(1, sizeof *p);
-  cosrel_cl_planner planner = {.prepared = p, .network = network, .net = net, .device = device, .programs = programs};
+  cosrel_cl_tuner tuner;
+  cosrel_cl_planner planner = {
+      .prepared = p, .network = network, .net = net, .device = device, .programs = programs, .tuner = &tuner};
+  cosrel_cl_tuner_begin(&tuner, device, programs);
   planner.values = calloc(net->n_values + 1, sizeof *planner.values);
   planner.taken = calloc(net->n_nodes + 1, sizeof *planner.taken);
   if (p == NULL || planner.values == NULL || planner.taken == NULL) goto no_memory;
@@ -274,6 +279,7 @@ cosrel_status cosrel_cl_plan(const cosrel_network *network, const cosrel_cl_devi
 no_memory:
   status = cosrel_fail(error, COSREL_NOMEM, "%s: out of memory", net->name);
 done:
+  cosrel_cl_tuner_end(&tuner);
   free(planner.values);
   free(planner.taken);
   if (status != COSREL_OK) {

@@ -8,5 +8,6 @@ extern const cosrel_cl_rule cosrel_cl_move_rules[];    /* rules_move.c: what onl
 extern const cosrel_cl_rule cosrel_cl_element_rules[]; /* rules_element.c: element by element, broadcast */
 extern const cosrel_cl_rule cosrel_cl_image_rules[];   /* rules_image.c: pools, resize, LRN */
 extern const cosrel_cl_rule cosrel_cl_reduce_rules[];  /* rules_reduce.c: softmax, reductions */
+extern const cosrel_cl_rule cosrel_cl_product_rules[]; /* rules_product.c: convolutions, dense layers, products */
 
 #endif

@@ -14,6 +14,7 @@
 #define SECONDS_MAX 3600.0
 #define CHOICES_MAX 4096
 #define ELEMENTS_MAX (UINT64_C(32) << 20) /* floats of a layer that is measured */
+#define FLOPS_MIN 1e6                     /* below, any way will do */
 #define ENOUGH (40 * COSREL_MS)           /* of runs of a layer */
 #define RUNS_MAX 8
 
@@ -222,7 +223,7 @@ cosrel_cl_way cosrel_cl_tuner_choose(cosrel_cl_tuner *tuner, const cosrel_cl_lay
   cosrel_cl_way ways[COSREL_CL_WAYS_MAX];
   cosrel_cl_choice choice = {.time = -1};
   uint32_t n = cosrel_cl_layer_ways(layer, tuner->device, ways);
-  if (tuner->deadline < 0) return ways[0];
+  if (tuner->deadline < 0 || n == 1 || cosrel_cl_layer_flops(layer) < FLOPS_MIN) return ways[0];
   cosrel_cl_layer_key(layer, choice.key);
   const cosrel_cl_choice *known = find(tuner, choice.key);
   for (uint32_t i = 0; known != NULL && i < n; i++)
