@@ -7,6 +7,10 @@
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+# The C++ compiler that goes with CC; only the shim to Arm NN is C++.
+ifeq ($(origin CXX),default)
+CXX := $(patsubst cc,c++,$(patsubst %gcc,%g++,$(patsubst gcc-%,g++-%,$(patsubst %clang,%clang++,$(patsubst clang-%,clang++-%,$(CC))))))
+endif
 BUILD    ?= build
 CFLAGS   ?= -O3 -g
 LDFLAGS  ?=
@@ -29,20 +33,29 @@ XNNPACK := $(shell echo 'int xnn_initialize(const void *); int main(void) { retu
              $(CC) -xc - -lXNNPACK -lpthreadpool -o /dev/null 2>/dev/null && echo yes)
 # Its headers only: the library is loaded by the program, where there is one.
 OPENCL := $(shell echo '\#include <CL/cl.h>' | $(CC) -DCL_TARGET_OPENCL_VERSION=120 -xc -E - -o /dev/null 2>/dev/null && echo yes)
+ARMNN := $(shell echo 'int main() { return 0; }' | \
+           $(CXX) -std=c++17 -include armnn/Version.hpp -xc++ - -larmnn -o /dev/null 2>/dev/null && echo yes)
 endif
 
 # -ffp-contract=off: gcc and clang compute the same figures, with and without FMA instructions.
 WARN       := -Wall -Wextra -Wpedantic -Werror $(if $(OPENMP),,-Wno-unknown-pragmas)
 ALL_CFLAGS  = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(if $(MARCH),-march=$(MARCH)) -ffp-contract=off -fPIC \
-              $(OPENMP) $(if $(XNNPACK),-DCOSREL_XNNPACK) $(if $(OPENCL),-DCOSREL_OPENCL) $(SANITIZE) -I. -I$(BUILD) $(CFLAGS)
+              $(OPENMP) $(if $(XNNPACK),-DCOSREL_XNNPACK) $(if $(OPENCL),-DCOSREL_OPENCL) \
+              $(if $(ARMNN),-DCOSREL_ARMNN) $(SANITIZE) -I. -I$(BUILD) $(CFLAGS)
+# Programs are linked as C, hence -lstdc++, and without those checks that need more of a C++ run-time than that.
+ALL_CXXFLAGS = -std=c++17 $(WARN) $(if $(MARCH),-march=$(MARCH)) -fPIC $(SANITIZE) \
+              $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize=vptr$(if $(findstring clang,$(CXX)),$(comma)function)) \
+              -I. $(CFLAGS)
 # GSL uses OpenBLAS for its matrix products: gslcblas is many times slower.
-LIBS       := -ljansson -lglpk -lgsl -lopenblas -lprotobuf-c $(if $(XNNPACK),-lXNNPACK -lpthreadpool) -lpthread -ldl -lm
+LIBS       := -ljansson -lglpk -lgsl -lopenblas -lprotobuf-c $(if $(XNNPACK),-lXNNPACK -lpthreadpool) \
+              $(if $(ARMNN),-larmnn -lstdc++) -lpthread -ldl -lm
 LINK        = $(CC) $(OPENMP) $(SANITIZE) $(CFLAGS) $(LDFLAGS)
 
 # Every .c file is found by its place. Files cmd_*.c are commands: they belong to the program, not to the library.
 SOURCES  := $(wildcard sched/*.c sched/policies/*.c agent/*.c backends/*.c backends/*/*.c traces/*.c)
 # Parts whose library is not here are left out.
-SOURCES  := $(filter-out $(if $(XNNPACK),,backends/xnnpack/%) $(if $(OPENCL),,backends/opencl/%),$(SOURCES))
+SOURCES  := $(filter-out $(if $(XNNPACK),,backends/xnnpack/%) $(if $(OPENCL),,backends/opencl/%) \
+              $(if $(ARMNN),,backends/armnn/%),$(SOURCES))
 LIB_SRC  := $(filter-out $(foreach f,$(SOURCES),$(if $(filter cmd_%,$(notdir $(f))),$(f))),$(SOURCES))
 CMD_SRC  := $(filter-out $(LIB_SRC),$(SOURCES)) $(wildcard experiments/cmd_*.c) experiments/main.c
 TOOL_SRC := $(wildcard traces/tools/*.c)
@@ -60,7 +73,8 @@ ONNX_PB := $(BUILD)/backends/onnx/onnx.pb-c
 # The kernels of the OpenCL backend become part of the program.
 CL_SRC := $(wildcard backends/opencl/kernels/*.cl)
 CL_KERNELS := $(BUILD)/backends/opencl/kernels
-LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(ONNX_PB).o $(if $(OPENCL),$(CL_KERNELS).o)
+CXX_SRC := $(if $(ARMNN),$(wildcard backends/armnn/*.cpp))
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(ONNX_PB).o $(if $(OPENCL),$(CL_KERNELS).o) $(CXX_SRC:%.cpp=$(BUILD)/%.o)
 CMD_OBJ := $(CMD_SRC:%.c=$(BUILD)/%.o)
 AID_OBJ := $(AID_SRC:%.c=$(BUILD)/%.o)
 STATIC  := $(BUILD)/libcosrel.a
@@ -73,7 +87,7 @@ FUZZERS := $(FUZZ_SRC:%.c=$(BUILD)/%)
 TOOLS   := $(TOOL_SRC:%.c=$(BUILD)/%)
 
 all: $(STATIC) $(SHARED) $(BUILD)/cosrel $(TOOLS)
-	@echo "built $(BUILD)/cosrel ($(CC), $(if $(OPENMP),with,without) OpenMP, $(if $(XNNPACK),with,without) XNNPACK, $(if $(OPENCL),with,without) OpenCL$(if $(MARCH),$(comma) -march=$(MARCH)))"
+	@echo "built $(BUILD)/cosrel ($(CC), $(if $(OPENMP),with,without) OpenMP, $(if $(XNNPACK),with,without) XNNPACK, $(if $(OPENCL),with,without) OpenCL, $(if $(ARMNN),with,without) Arm NN$(if $(MARCH),$(comma) -march=$(MARCH)))"
 
 help:
 	@echo 'make            the library and build/cosrel'
@@ -92,18 +106,23 @@ help:
 	@echo 'make fuzz       the fuzz targets for FUZZ_SECONDS (20) or on FUZZ_RUNS inputs each; needs clang'
 	@echo 'make install    program, library, headers and cosrel.pc under PREFIX (/usr/local), in DESTDIR'
 	@echo 'make clean      removes build/'
-	@echo 'Variables: CC CFLAGS MARCH BUILD PREFIX DESTDIR; see the top of the Makefile.'
+	@echo 'Variables: CC CXX CFLAGS MARCH BUILD PREFIX DESTDIR; see the top of the Makefile.'
 
 # ---- compiling -------------------------------------------------------------------------------------------------------
 
 # Holds the flags of the last build; changes only when they do, and then everything is compiled anew.
 $(BUILD)/flags: always
 	@mkdir -p $(@D)
-	@echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS)' > $@
+	@echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(CXX) $(ALL_CXXFLAGS)' | cmp -s - $@ || \
+	  echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(CXX) $(ALL_CXXFLAGS)' > $@
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/%.o: %.cpp $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CXX) $(ALL_CXXFLAGS) -MMD -MP -c $< -o $@
 
 $(ONNX_PB).c $(ONNX_PB).h &: $(ONNX_PROTO)
 	@mkdir -p $(@D)
@@ -153,13 +172,16 @@ $(TESTS) $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(AIDS) $(STATIC)
 $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(STATIC)
 	$(LINK) -fsanitize=fuzzer $^ $(LIBS) -o $@
 
--include $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(PART_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC))
+-include $(CXX_SRC:%.cpp=$(BUILD)/%.d) $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(PART_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC))
 
 # ---- running ---------------------------------------------------------------------------------------------------------
 
+# As Debian 12 calls them; other releases have other numbers in them, or none of these.
+ARMNN_PACKAGES := $(if $(shell grep -s bookworm /etc/os-release),g++ libarmnn-dev libarmnn-cpuref-backend22 \
+                  $(if $(filter aarch64,$(shell uname -m)),libarmnn-cpuacc-backend22 libarmnn-gpuacc-backend22))
 PACKAGES := gcc libc6-dev libjansson-dev libgsl-dev libglpk-dev libopenblas-dev libcmocka-dev \
             libprotobuf-c-dev protobuf-c-compiler libonnx-dev libonnx-testdata libxnnpack-dev libpthreadpool-dev \
-            opencl-headers ocl-icd-libopencl1 pocl-opencl-icd oclgrind $(EXTRA_PACKAGES)
+            opencl-headers ocl-icd-libopencl1 pocl-opencl-icd oclgrind $(ARMNN_PACKAGES) $(EXTRA_PACKAGES)
 
 # Asks dpkg only; the network is used when something is missing.
 deps:
@@ -227,12 +249,12 @@ cov:
 LINT_SRC := $(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(PART_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC)
 lint: lint-format lint-tidy lint-cppcheck
 lint-format:
-	@clang-format --dry-run -Werror $(LINT_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h traces/tools/parts/*.h)
+	@clang-format --dry-run -Werror $(LINT_SRC) $(CXX_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h traces/tools/parts/*.h)
 format:
-	clang-format -i $(LINT_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h traces/tools/parts/*.h)
+	clang-format -i $(LINT_SRC) $(CXX_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h traces/tools/parts/*.h)
 lint-tidy: $(ONNX_PB).h
 	@printf '%s\n' $(LINT_SRC) | xargs -P $$(nproc) -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 \
-	  -D_POSIX_C_SOURCE=200809L -DCOSREL_XNNPACK -DCOSREL_OPENCL -I. -I$(BUILD) -fopenmp 2>/dev/null' lint
+	  -D_POSIX_C_SOURCE=200809L -DCOSREL_XNNPACK -DCOSREL_OPENCL -DCOSREL_ARMNN -I. -I$(BUILD) -fopenmp 2>/dev/null' lint
 # Suppressed: what cppcheck sees only because it does not know that there is at least one candidate (log), that the
 # position of a file opened for appending is asked for next, and that an index runs downwards.
 lint-cppcheck:

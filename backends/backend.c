@@ -8,6 +8,9 @@
 #include "backends/opencl/opencl_backend.h"
 #endif
 #include "backends/reference_backend.h"
+#ifdef COSREL_ARMNN
+#include "backends/armnn/armnn_backend.h"
+#endif
 #ifdef COSREL_XNNPACK
 #include "backends/xnnpack/xnnpack_backend.h"
 #endif
@@ -20,6 +23,9 @@ const cosrel_backend_ops *const *cosrel_backend_table(void) {
       &cosrel_reference_backend,
 #ifdef COSREL_OPENCL
       &cosrel_opencl_backend,
+#endif
+#ifdef COSREL_ARMNN
+      &cosrel_armnn_backend,
 #endif
       NULL,
   };

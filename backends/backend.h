@@ -62,6 +62,10 @@ typedef struct cosrel_backend_ops {
   size_t struct_size;
   const char *name;
 
+  /* Optional. Writes the names that a spec may say as its device on this machine, best first, at most `max`; returns
+   * how many. Default: there is nothing to choose from. */
+  uint32_t (*devices)(char (*names)[COSREL_NAME_MAX], uint32_t max);
+
   /* Required. Makes an instance for one processor; fails with COSREL_UNSUPPORTED where there is no such device. */
   cosrel_status (*open)(const cosrel_backend_spec *spec, cosrel_backend **out, cosrel_error *error);
   void (*close)(cosrel_backend *backend);
@@ -105,7 +109,7 @@ struct cosrel_backend {
 };
 
 /* NULL-terminated list of those built in, best first: xnnpack (where the library is), reference, opencl (where its
- * headers were when this was built). */
+ * headers were when this was built), armnn (where the library is: last, since it may have but a slow reference). */
 const cosrel_backend_ops *const *cosrel_backend_table(void);
 const cosrel_backend_ops *cosrel_backend_find(const char *name);
 

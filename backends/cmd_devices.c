@@ -10,25 +10,26 @@
 #include "experiments/options.h"
 #include "experiments/result_json.h"
 
+#define DEVICES_MAX 16 /* of one backend */
+
 typedef struct device {
   const cosrel_backend_ops *ops;
+  char name[COSREL_NAME_MAX]; /* as a spec says it, if the backend has names for its devices */
   bool opens, apart;
   bool describes;
   cosrel_capability capability;
-  char option[24];    /* of a spec, where the backend has several devices: ":device=1" */
-  cosrel_error error; /* why it does not open */
+  char option[16 + COSREL_NAME_MAX]; /* of a spec, where the backend has several devices: ":device=1" */
+  cosrel_error error;                /* why it does not open */
 } device;
 
-/* Opens the backend on all cores, or its device of that number unless that is negative, and closes it. */
-static device find_device(const cosrel_backend_ops *ops, int number) {
+/* Opens the backend on all cores, or one of its devices unless that is empty, and closes it. */
+static device find_device(const cosrel_backend_ops *ops, const char *name) {
   cosrel_backend_spec spec = {.processor = "cpu"};
   cosrel_backend *backend;
   device d = {.ops = ops, .apart = ops->buffer_create != NULL, .describes = ops->describe != NULL};
   snprintf(spec.backend, sizeof spec.backend, "%s", ops->name);
-  if (number >= 0) {
-    snprintf(spec.device, sizeof spec.device, "%d", number);
-    snprintf(d.option, sizeof d.option, ":device=%d", number);
-  }
+  snprintf(spec.device, sizeof spec.device, "%.63s", name);
+  if (name[0] != '\0') snprintf(d.option, sizeof d.option, ":device=%.63s", name);
   d.opens = ops->open(&spec, &backend, &d.error) == COSREL_OK;
   if (!d.opens) return d;
   if (d.describes) ops->describe(backend, &d.capability);
@@ -36,17 +37,25 @@ static device find_device(const cosrel_backend_ops *ops, int number) {
   return d;
 }
 
-/* One of each backend of the table; of one that can tell its devices apart by number, each of them. */
+/* One of each backend of the table; of one that has names for its devices or can tell them apart by number, each. */
 static uint32_t find_devices(device *out, uint32_t max) {
   uint32_t n = 0;
-  for (const cosrel_backend_ops *const *ops = cosrel_backend_table(); *ops != NULL && n < max; ops++) {
-    int number = 0;
-    for (; (*ops)->describe != NULL && n < max; number++) {
-      out[n] = find_device(*ops, number);
+  for (const cosrel_backend_ops *const *ops = cosrel_backend_table(); *ops != NULL; ops++) {
+    char names[DEVICES_MAX][COSREL_NAME_MAX];
+    uint32_t n_names = (*ops)->devices != NULL ? (*ops)->devices(names, DEVICES_MAX) : 0, first = n;
+    for (uint32_t i = 0; i < n_names && n < max; i++) {
+      out[n] = find_device(*ops, names[i]);
+      snprintf(out[n].name, sizeof out[n].name, "%.63s", names[i]);
+      n++;
+    }
+    for (int number = 0; n_names == 0 && (*ops)->describe != NULL && n < max; number++) {
+      char digits[16];
+      snprintf(digits, sizeof digits, "%d", number);
+      out[n] = find_device(*ops, digits);
       if (!out[n].opens) break;
       n++;
     }
-    if (number == 0 && n < max) out[n++] = find_device(*ops, -1);
+    if (n == first && n < max) out[n++] = find_device(*ops, "");
   }
   return n;
 }
@@ -76,6 +85,7 @@ static json_t *devices_json(const device *devices, uint32_t n, const cosrel_sens
     json_array_append_new(precisions, json_string(cosrel_precision_name(COSREL_FP32)));
     json_t *entry = json_pack("{s:s, s:b, s:b, s:o}", "backend", d->ops->name, "available", d->opens,
                               "memory_of_its_own", d->apart, "precisions", precisions);
+    if (d->name[0] != '\0') json_object_set_new(entry, "device", json_string(d->name));
     if (!d->opens) json_object_set_new(entry, "reason", json_string(d->error.text));
     if (d->opens && d->describes) {
       const cosrel_capability *c = &d->capability;
@@ -101,19 +111,21 @@ static void print_sensors(const char *what, const cosrel_sensor *sensors, uint32
 }
 
 static void print_devices(const device *devices, uint32_t n, const cosrel_sensors *sensors) {
-  printf("%" PRIu32 " cores, %.0f MiB of memory\n\n%-12s %-10s %-10s %s\n", count_cores(), memory_mib(), "backend",
+  printf("%" PRIu32 " cores, %.0f MiB of memory\n\n%-16s %-10s %-10s %s\n", count_cores(), memory_mib(), "backend",
          "precisions", "memory", "example of a processor");
   for (uint32_t i = 0; i < n; i++) {
     const device *d = &devices[i];
-    printf("%-12s %-10s %-10s ", d->ops->name, "fp32", d->apart ? "its own" : "the host's");
+    char name[32 + COSREL_NAME_MAX];
+    snprintf(name, sizeof name, "%.16s%s%s", d->ops->name, d->name[0] != '\0' ? ":" : "", d->name);
+    printf("%-16s %-10s %-10s ", name, "fp32", d->apart ? "its own" : "the host's");
     if (d->opens)
       printf("--processor %s=%s%s\n", d->describes ? d->ops->name : "cpu", d->ops->name, d->option);
     else
       printf("not here: %s\n", d->error.text);
     if (!d->opens || !d->describes) continue;
     const cosrel_capability *c = &d->capability;
-    printf("             %s, %s, %s\n             %" PRIu32 " compute units, %.0f MiB %s%s\n", c->device, c->platform,
-           c->version, c->units, c->memory_mib, c->shares_memory ? "shared with the host" : "of its own",
+    printf("                 %s, %s, %s\n                 %" PRIu32 " compute units, %.0f MiB %s%s\n", c->device,
+           c->platform, c->version, c->units, c->memory_mib, c->shares_memory ? "shared with the host" : "of its own",
            c->fp16 ? ", fp16" : "");
   }
   printf("\n");
@@ -139,7 +151,7 @@ int cosrel_cmd_devices(int argc, char **argv) {
   };
   cosrel_parse parse = cosrel_options_parse(&usage, options, argc, argv, NULL);
   if (parse != COSREL_PARSE_OK) return cosrel_parse_exit(parse);
-  device devices[16];
+  device devices[32];
   cosrel_sensors sensors;
   cosrel_error error = {""};
   uint32_t n = find_devices(devices, sizeof devices / sizeof *devices);

@@ -429,6 +429,36 @@ static void test_static_order(void **unused) {
   fixture_end(&f);
 }
 
+/* Where all processors are Arm NN's own, its order of preference counts and not what is fast; else it does not. */
+static void test_static_order_of_arm_nn(void **unused) {
+  (void)unused;
+  static const struct {
+    const char *backends[3];
+    uint32_t order[3];
+  } cases[] = {
+      {{"a=armnn:device=CpuRef", "b=armnn:cores=0:device=GpuAcc", "c=armnn:device=CpuAcc"}, {1, 2, 0}},
+      {{"a=armnn", "b=armnn:device=CpuAccelerated", "c=armnn:device=CpuRef:threads=1"}, {2, 0, 1}},
+      {{"a=armnn:device=CpuRef", "b=armnn:device=GpuAcc", "c=xnnpack"}, {0, 1, 2}},
+      {{"a=armnn:device=CpuRef", "b=armnnx:device=GpuAcc", "c=armnn:device=CpuAcc"}, {0, 1, 2}},
+  };
+  for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+    fixture f;
+    fixture_begin(&f, 3);
+    for (uint32_t p = 0; p < 3; p++)
+      snprintf(f.profile.processors[p].backend, COSREL_BACKEND_MAX, "%s", cases[k].backends[p]);
+    /* The first in order can run unit 0 only, the second unit 1 too, the last all; a is fastest, then b. */
+    double ms[9] = {1, 2, 3, 1, 2, 3, 1, 2, 3};
+    ms[3 + cases[k].order[0]] = ms[6 + cases[k].order[0]] = ms[6 + cases[k].order[1]] = -1;
+    fixture_chain(&f, "m", 3, ms);
+    fixture_stream(&f, "m", COSREL_ARRIVALS_CLOSED, 10);
+    fixture_compile(&f);
+    trail t = follow(&f.c, "static-order", 30 * COSREL_MS);
+    assert_true(t.n >= 6);
+    for (uint32_t i = 0; i < t.n; i++) assert_int_equal(t.at[i].processor, cases[k].order[i % 3]);
+    fixture_end(&f);
+  }
+}
+
 static void test_names(void **unused) {
   (void)unused;
   fixture f;
@@ -451,11 +481,22 @@ int main(void) {
 #ifndef CONTRACT_NO_COUNT
       cmocka_unit_test(test_counter),
 #endif
-      cmocka_unit_test(test_bound_holds),    cmocka_unit_test(test_all_falls_back), cmocka_unit_test(test_waiting),
-      cmocka_unit_test(test_fcfs_order),     cmocka_unit_test(test_best_static),    cmocka_unit_test(test_heft_paper),
-      cmocka_unit_test(test_heft_insertion), cmocka_unit_test(test_heft_branches),  cmocka_unit_test(test_simulate),
-      cmocka_unit_test(test_give_way),       cmocka_unit_test(test_rollout),        cmocka_unit_test(test_anneal),
-      cmocka_unit_test(test_lp_price),       cmocka_unit_test(test_static_order),   cmocka_unit_test(test_names),
+      cmocka_unit_test(test_bound_holds),
+      cmocka_unit_test(test_all_falls_back),
+      cmocka_unit_test(test_waiting),
+      cmocka_unit_test(test_fcfs_order),
+      cmocka_unit_test(test_best_static),
+      cmocka_unit_test(test_heft_paper),
+      cmocka_unit_test(test_heft_insertion),
+      cmocka_unit_test(test_heft_branches),
+      cmocka_unit_test(test_simulate),
+      cmocka_unit_test(test_give_way),
+      cmocka_unit_test(test_rollout),
+      cmocka_unit_test(test_anneal),
+      cmocka_unit_test(test_lp_price),
+      cmocka_unit_test(test_static_order),
+      cmocka_unit_test(test_static_order_of_arm_nn),
+      cmocka_unit_test(test_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,31 @@
 /* static-order: one order of preference for all; every unit runs on the first processor of it that can.
  *
- * How Arm NN assigns layers to its ordered list of backends (GpuAcc, CpuAcc, CpuRef). The user gives the list there;
- * here it is by how long the whole mix would take on each processor alone, shortest first, which is its best setting.
- * Oldest request first. It looks at no load: what is not first gets only what the first cannot run. */
+ * How Arm NN assigns layers to its ordered list of backends. The user gives the list there. When all processors are Arm
+ * NN's own (`backend` in the profile says NAME=armnn:device=...), it is GpuAcc, CpuAcc, CpuRef, the order that the help
+ * of Arm NN's ExecuteNetwork gives, and whatever else behind them. Else, and among equals, it is by how long the whole
+ * mix would take on each processor alone, shortest first, which is its best setting. Oldest request first. It looks at
+ * no load: what is not first gets only what the first cannot run. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "sched/policies/common.h"
 
 typedef struct static_order {
   uint8_t order[COSREL_PROCESSORS_MAX];
 } static_order;
+
+enum { ARMNN_OTHER = 3, NOT_ARMNN };
+
+/* Place in Arm NN's order. */
+static int preference(const cosrel_processor *processor) {
+  static const char *const order[] = {"GpuAcc", "CpuAcc", "CpuRef"};
+  const char *backend = strstr(processor->backend, "=armnn"), *device = strstr(processor->backend, ":device=");
+  if (backend == NULL || (backend[6] != ':' && backend[6] != '\0')) return NOT_ARMNN;
+  size_t length = device != NULL ? strcspn(device += 8, ":") : 0;
+  for (int i = 0; i < ARMNN_OTHER; i++)
+    if (length == strlen(order[i]) && strncmp(device, order[i], length) == 0) return i;
+  return ARMNN_OTHER;
+}
 
 static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *config, void **self,
                             cosrel_error *error) {
@@ -29,9 +45,19 @@ static cosrel_status create(const cosrel_case *c, const cosrel_policy_config *co
       }
       load[p] += c->workload->streams[s].arrivals.rate_hz * whole;
     }
+  int rank[COSREL_PROCESSORS_MAX], worst = 0;
+  for (uint32_t p = 0; p < c->n_processors; p++) {
+    rank[p] = preference(&c->profile->processors[p]);
+    if (rank[p] > worst) worst = rank[p];
+  }
   for (uint32_t k = 0; k < c->n_processors; k++) {
     uint32_t at = k;
-    for (; at > 0 && load[o->order[at - 1]] > load[k]; at--) o->order[at] = o->order[at - 1];
+    for (; at > 0; at--) {
+      uint32_t before = o->order[at - 1];
+      bool later = worst != NOT_ARMNN && rank[before] != rank[k] ? rank[before] > rank[k] : load[before] > load[k];
+      if (!later) break;
+      o->order[at] = o->order[at - 1];
+    }
     o->order[at] = (uint8_t)k;
   }
   *self = o;
