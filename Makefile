@@ -61,8 +61,8 @@ CMD_SRC  := $(filter-out $(LIB_SRC),$(SOURCES)) $(wildcard experiments/cmd_*.c) 
 TOOL_SRC := $(wildcard traces/tools/*.c)
 PART_SRC := $(wildcard traces/tools/parts/*.c) # what the tools share
 AID_SRC  := $(filter-out $(CMD_SRC),$(wildcard experiments/*.c)) # what commands share: options, progress, statistics
-TEST_SRC := $(wildcard tests/test_*.c)
-BENCH_SRC := $(wildcard tests/bench_*.c)
+TEST_SRC := $(filter-out $(if $(OPENCL),,tests/test_opencl.c),$(wildcard tests/test_*.c))
+BENCH_SRC := $(filter-out $(if $(OPENCL),,tests/bench_opencl.c),$(wildcard tests/bench_*.c))
 FUZZ_SRC := $(wildcard tests/fuzz_*.c)
 HEADERS  := $(wildcard sched/*.h agent/*.h backends/*.h backends/*/*.h traces/*.h)
 
