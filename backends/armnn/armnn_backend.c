@@ -22,8 +22,6 @@ struct cosrel_prepared {
   cosrel_armnn_network **units; /* [n_units] NULL: not supported */
 };
 
-static uint32_t devices(char (*names)[COSREL_NAME_MAX], uint32_t max) { return cosrel_armnn_devices(names, max); }
-
 static cosrel_status open_instance(const cosrel_backend_spec *spec, cosrel_backend **out, cosrel_error *error) {
   armnn_backend *backend = calloc(1, sizeof *backend);
   if (backend == NULL) return cosrel_fail(error, COSREL_NOMEM, "out of memory");
@@ -142,7 +140,7 @@ static void cancel(cosrel_backend *base) { atomic_store(&((armnn_backend *)base)
 const cosrel_backend_ops cosrel_armnn_backend = {
     .struct_size = sizeof(cosrel_backend_ops),
     .name = "armnn",
-    .devices = devices,
+    .devices = cosrel_armnn_devices,
     .open = open_instance,
     .close = close_instance,
     .supports = supports,
