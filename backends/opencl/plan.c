@@ -203,11 +203,15 @@ static void plan_unit(cosrel_cl_planner *planner, const cosrel_network_unit *uni
 
 /* ---- Onto the device ---- */
 
-static cl_mem create_buffer(const cosrel_cl_device *device, cl_mem_flags flags, uint64_t elements, float *host,
+/* With what `host` holds, unless that is NULL. */
+static cl_mem create_buffer(const cosrel_cl_device *device, cl_mem_flags flags, uint64_t elements, const float *host,
                             cl_int *code) {
+  const cosrel_cl_api *api = &device->api;
   size_t bytes = (size_t)elements * sizeof(float) + COSREL_PADDING;
-  if (host != NULL) flags |= CL_MEM_COPY_HOST_PTR;
-  return device->api.CreateBuffer(device->context, flags | CL_MEM_ALLOC_HOST_PTR, bytes, host, code);
+  cl_mem memory = api->CreateBuffer(device->context, flags | CL_MEM_ALLOC_HOST_PTR, bytes, NULL, code);
+  if (memory == NULL || host == NULL) return memory;
+  *code = api->EnqueueWriteBuffer(device->copy, memory, CL_TRUE, 0, bytes, host, 0, NULL, NULL);
+  return memory;
 }
 
 static cosrel_status upload_all(struct cosrel_prepared *p, const cosrel_cl_device *device, cosrel_error *error) {
