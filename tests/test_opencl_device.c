@@ -598,7 +598,8 @@ int main(void) {
       cmocka_unit_test(programs_are_kept_and_rebuilt),  cmocka_unit_test(pocl_stays_on_its_cores),
       cmocka_unit_test(segments_keep_their_budget),     cmocka_unit_test(segments_tell_the_devices_time),
       cmocka_unit_test(cancelled_segments_end_early),   cmocka_unit_test(tensors_can_be_read_meanwhile),
-      cmocka_unit_test(wrong_calls_are_refused),    };
+      cmocka_unit_test(wrong_calls_are_refused),
+  };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
 

@@ -50,8 +50,9 @@ typedef struct cosrel_cl_api {
 #undef X
 } cosrel_cl_api;
 
-/* Loads `library`; when NULL, the one that COSREL_OPENCL names in the environment, else the ICD loader by its usual names.
- * It stays loaded until the program ends: drivers have threads of their own. COSREL_UNSUPPORTED with a line when there is none, or one without a function of 1.2. */
+/* Loads `library`; when NULL, the one that COSREL_OPENCL names in the environment, else the ICD loader by its usual
+ * names. It stays loaded until the program ends: drivers have threads of their own. COSREL_UNSUPPORTED with a line when
+ * there is none, or one without a function of 1.2. */
 cosrel_status cosrel_cl_api_load(const char *library, cosrel_cl_api *out, cosrel_error *error);
 
 /* What a failed call means here: COSREL_NOMEM, COSREL_UNSUPPORTED, else COSREL_IO: the device is not to be trusted. */
