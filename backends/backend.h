@@ -2,11 +2,12 @@
  *
  *   open -> prepare (each model) -> { write* submit wait read* }* -> release -> close
  *
- * An instance drives one processor. submit and wait are called by one thread at a time: the processor's worker (prepare
- * and release: by whoever set the run up, before or after it). read and write are called by one thread at a time too,
- * but that may be another processor's worker while a segment runs here: it fetches a tensor that this segment does not
- * write. Slots that are NULL where "optional" is said have the default that is said. Nothing but open, prepare and
- * buffer_create may allocate.
+ * An instance drives one processor. submit and wait are called by one thread at a time: the processor's worker. prepare
+ * and release are called by one thread at a time: whoever sets the run up, or, where the processor has a memory budget,
+ * a thread that loads and drops weights while a segment of another prepared network runs (backends/runtime/loader.h).
+ * read and write are called by one thread at a time too, but that may be another processor's worker while a segment
+ * runs here: it fetches a tensor that this segment does not write. Slots that are NULL where "optional" is said have
+ * the default that is said. Nothing but open, prepare and buffer_create may allocate.
  *
  * Failure: a slot returns COSREL_OK or the reason. After a failure of submit, wait, read or write the bytes of what was
  * to be written are undefined, all other bytes of the arena are as they were. Tensors share bytes (backends/network.h):
@@ -74,7 +75,8 @@ typedef struct cosrel_backend_ops {
   bool (*supports)(const cosrel_backend *backend, const cosrel_network *network, uint32_t unit,
                    cosrel_precision precision);
 
-  /* Required. Packs weights, compiles kernels. The network is borrowed until release. */
+  /* Required. Packs weights, compiles kernels: all that the network's weights take on the processor is taken here and
+   * given back by release. The network is borrowed until release. */
   cosrel_status (*prepare)(cosrel_backend *backend, const cosrel_network *network, cosrel_prepared **out,
                            cosrel_error *error);
   void (*release)(cosrel_backend *backend, cosrel_prepared *prepared);

@@ -8,6 +8,7 @@
 #include "backends/runtime/outputs.h"
 #include "experiments/cell.h"
 #include "experiments/commands.h"
+#include "experiments/memory_option.h"
 #include "experiments/options.h"
 #include "experiments/progress.h"
 #include "experiments/recorders.h"
@@ -20,10 +21,10 @@
 
 typedef struct request {
   const char *workload, *policy, *profile, *arrivals, *trace, *perfetto, *outputs;
-  cosrel_strings processors;
+  cosrel_strings processors, memory;
   uint64_t plan_budget, seed;
   double duration_s, load;
-  bool verify, json, timing;
+  bool verify, json, timing, no_prefetch;
 } request;
 
 /* Everything that a run needs, opened step by step and closed as a whole. */
@@ -109,8 +110,8 @@ static cosrel_status open_machine(session *s, cosrel_error *error) {
     COSREL_TRY(match_specs(s, given, specs, error));
     n = s->profile.n_processors;
   }
-  return cosrel_machine_open(specs, n, (const cosrel_network *const *)s->sources.networks, s->sources.n_networks,
-                             &s->machine, error);
+  return cosrel_machine_connect(specs, n, (const cosrel_network *const *)s->sources.networks, s->sources.n_networks,
+                                &s->machine, error);
 }
 
 /* ---- The profile ---- */
@@ -133,7 +134,19 @@ static cosrel_status measure_profile(session *s, cosrel_error *error) {
   const cosrel_measure_config config = {.rounds = 9, .time = n * COSREL_S, .stop = cosrel_interrupted};
   fprintf(stderr, "measuring %" PRIu32 " models on %" PRIu32 " processors (--profile spares that)\n", n,
           s->machine.n_processors);
+  for (uint32_t p = 0; p < s->machine.n_processors; p++) COSREL_TRY(cosrel_machine_prepare(&s->machine, p, error));
   return cosrel_profile_measure(&s->machine, models, n, &config, "measured-here", &s->profile, error);
+}
+
+/* With a memory budget the runtime prepares what a run needs when it needs it; elsewhere all is prepared now. */
+static cosrel_status prepare_machine(session *s, cosrel_error *error) {
+  for (uint32_t p = 0; p < s->machine.n_processors; p++) {
+    if (s->profile.processors[p].memory_bytes > 0)
+      cosrel_machine_release(&s->machine, p);
+    else
+      COSREL_TRY(cosrel_machine_prepare(&s->machine, p, error));
+  }
+  return COSREL_OK;
 }
 
 /* ---- The run ---- */
@@ -177,7 +190,10 @@ static cosrel_status open_session(session *s, const request *q, cosrel_error *er
   if (q->profile != NULL) COSREL_TRY(check_profile(s, error));
   COSREL_TRY(open_machine(s, error));
   if (q->profile == NULL) COSREL_TRY(measure_profile(s, error));
+  COSREL_TRY(cosrel_memory_apply(&q->memory, &s->profile, 1, error));
   COSREL_TRY(cosrel_case_prepare(&s->profile, &s->workload, NULL, arrivals, 0, &s->c, error));
+  s->c.prefetch = !q->no_prefetch;
+  COSREL_TRY(prepare_machine(s, error));
   COSREL_TRY(cosrel_bound_solve(&s->c, &s->bound, error));
   cosrel_bound_apply(&s->bound, &s->c);
   if (q->load > 0) cosrel_case_set_load(&s->c, q->load);
@@ -229,10 +245,16 @@ static json_t *overhead_json(const session *s, const cosrel_cell *cell) {
   for (uint32_t p = 0; p < s->c.n_processors; p++) {
     double busy = (double)stats.busy_ns[p], none = busy > 0 ? 1 / busy : 0;
     double kernel = (double)stats.kernel_ns[p] * none, transfer = (double)stats.transfer_ns[p] * none;
+    double load = (double)stats.load_ns[p] * none;
     json_array_append_new(
         list, json_pack("{s:s, s:I, s:f, s:f, s:f, s:f}", "processor", s->profile.processors[p].name, "segments",
                         (json_int_t)stats.n_segments[p], "busy_ms", busy * 1e-6, "kernel_share", kernel,
-                        "transfer_share", transfer, "overhead_share", busy > 0 ? 1 - kernel - transfer : 0));
+                        "transfer_share", transfer, "overhead_share", busy > 0 ? 1 - kernel - load - transfer : 0));
+    if (s->c.budget[p] == 0) continue;
+    json_t *one = json_array_get(list, p);
+    json_object_set_new(one, "load_share", json_real(load));
+    json_object_set_new(one, "loads", json_integer((json_int_t)stats.n_loads[p]));
+    json_object_set_new(one, "loading_ms", json_real((double)stats.loading_ns[p] * 1e-6));
   }
   json_t *overhead = json_pack("{s:o, s:I, s:I}", "processors", list, "copies", (json_int_t)stats.n_copies,
                                "copied_bytes", (json_int_t)stats.copied_bytes);
@@ -255,16 +277,17 @@ static cosrel_status print_json(const session *s, const cosrel_cell *cell, cosre
 static void print_overhead(const session *s) {
   cosrel_runtime_stats stats;
   cosrel_runtime_get_stats(s->runtime, &stats);
-  printf("\n%-16s %-32s %9s %9s %9s %9s %9s\n", "processor", "backend", "segments", "busy ms", "kernels %", "moves %",
-         "rest %");
+  printf("\n%-16s %-32s %9s %9s %9s %9s %9s %9s\n", "processor", "backend", "segments", "busy ms", "kernels %",
+         "moves %", "loads %", "rest %");
   for (uint32_t p = 0; p < s->c.n_processors; p++) {
     char spec[COSREL_BACKEND_MAX];
     double busy = (double)stats.busy_ns[p], percent = busy > 0 ? 100 / busy : 0;
     double kernel = (double)stats.kernel_ns[p] * percent, transfer = (double)stats.transfer_ns[p] * percent;
+    double load = (double)stats.load_ns[p] * percent;
     cosrel_backend_spec_format(&s->machine.specs[p], spec, sizeof spec);
-    printf("%-16s %-32.32s %9" PRIu64 " %9.1f %9.2f %9.2f %9.2f\n", s->profile.processors[p].name,
-           strchr(spec, '=') + 1, stats.n_segments[p], busy * 1e-6, kernel, transfer,
-           busy > 0 ? 100 - kernel - transfer : 0);
+    printf("%-16s %-32.32s %9" PRIu64 " %9.1f %9.2f %9.2f %9.2f %9.2f\n", s->profile.processors[p].name,
+           strchr(spec, '=') + 1, stats.n_segments[p], busy * 1e-6, kernel, transfer, load,
+           busy > 0 ? 100 - kernel - load - transfer : 0);
   }
 }
 
@@ -298,6 +321,9 @@ int cosrel_cmd_run(int argc, char **argv) {
       {"processor", COSREL_OPTION_FILES, &q.processors, "SPEC...",
        "processors, NAME=BACKEND[:cores=0-3+6][:threads=N][:device=TEXT] (the profile's, or cpu on all cores)", 0, 0,
        false},
+      {"memory", COSREL_OPTION_FILES, &q.memory, "SPEC...", COSREL_MEMORY_HELP, 0, 0, false},
+      {"no-prefetch", COSREL_OPTION_FLAG, &q.no_prefetch, NULL, "weights are loaded only when a segment needs them", 0,
+       0, false},
       {"plan-budget", COSREL_OPTION_COUNT, &q.plan_budget, "N",
        "simulated decisions per decision, 0: do not plan (rollout: 300, a trained policy: 0)", 0, 1e6, false},
       {"duration", COSREL_OPTION_NUMBER, &q.duration_s, "S", "seconds of arrivals (10)", 0.001, 86400, false},

@@ -18,29 +18,39 @@ cosrel_status cosrel_machine_parse(const char *const *texts, uint32_t n, cosrel_
   return COSREL_OK;
 }
 
+cosrel_status cosrel_machine_prepare(cosrel_machine *machine, uint32_t p, cosrel_error *error) {
+  cosrel_backend *backend = machine->backends[p];
+  cosrel_error inner = {""};
+  for (uint32_t n = 0; n < machine->n_networks; n++) {
+    if (machine->prepared[p][n] != NULL) continue;
+    cosrel_status status = backend->ops->prepare(backend, machine->networks[n], &machine->prepared[p][n], &inner);
+    if (status == COSREL_OK) continue;
+    machine->prepared[p][n] = NULL;
+    return cosrel_fail(error, status, "%s: %s: %.300s", machine->specs[p].processor, machine->networks[n]->model.name,
+                       inner.text);
+  }
+  return COSREL_OK;
+}
+
+void cosrel_machine_release(cosrel_machine *machine, uint32_t p) {
+  cosrel_backend *backend = machine->backends[p];
+  for (uint32_t n = 0; n < machine->n_networks; n++) {
+    if (machine->prepared[p][n] != NULL) backend->ops->release(backend, machine->prepared[p][n]);
+    machine->prepared[p][n] = NULL;
+  }
+}
+
 static cosrel_status open_processor(cosrel_machine *machine, uint32_t p, cosrel_error *error) {
   const cosrel_backend_spec *spec = &machine->specs[p];
   for (uint32_t q = 0; q < p; q++)
     if (strcmp(machine->specs[q].processor, spec->processor) == 0)
       return cosrel_fail(error, COSREL_INVALID, "%s: expected every processor once", spec->processor);
-  cosrel_status status = cosrel_backend_open(spec, &machine->backends[p], error);
-  if (status != COSREL_OK) return status;
-  cosrel_error inner = {""};
-  for (uint32_t n = 0; n < machine->n_networks; n++) {
-    status = machine->backends[p]->ops->prepare(machine->backends[p], machine->networks[n], &machine->prepared[p][n],
-                                                &inner);
-    if (status != COSREL_OK) {
-      machine->prepared[p][n] = NULL;
-      return cosrel_fail(error, status, "%s: %s: %.300s", spec->processor, machine->networks[n]->model.name,
-                         inner.text);
-    }
-  }
-  return COSREL_OK;
+  return cosrel_backend_open(spec, &machine->backends[p], error);
 }
 
-cosrel_status cosrel_machine_open(const cosrel_backend_spec *specs, uint32_t n_processors,
-                                  const cosrel_network *const *networks, uint32_t n_networks, cosrel_machine *out,
-                                  cosrel_error *error) {
+cosrel_status cosrel_machine_connect(const cosrel_backend_spec *specs, uint32_t n_processors,
+                                     const cosrel_network *const *networks, uint32_t n_networks, cosrel_machine *out,
+                                     cosrel_error *error) {
   memset(out, 0, sizeof *out);
   if (n_processors == 0 || n_processors > COSREL_PROCESSORS_MAX || n_networks > COSREL_NETWORKS_MAX)
     return cosrel_fail(error, COSREL_LIMIT, "expected 1 to %d processors and at most %d models", COSREL_PROCESSORS_MAX,
@@ -59,13 +69,20 @@ cosrel_status cosrel_machine_open(const cosrel_backend_spec *specs, uint32_t n_p
   return COSREL_OK;
 }
 
+cosrel_status cosrel_machine_open(const cosrel_backend_spec *specs, uint32_t n_processors,
+                                  const cosrel_network *const *networks, uint32_t n_networks, cosrel_machine *out,
+                                  cosrel_error *error) {
+  cosrel_status status = cosrel_machine_connect(specs, n_processors, networks, n_networks, out, error);
+  for (uint32_t p = 0; p < n_processors && status == COSREL_OK; p++) status = cosrel_machine_prepare(out, p, error);
+  if (status != COSREL_OK) cosrel_machine_close(out);
+  return status;
+}
+
 void cosrel_machine_close(cosrel_machine *machine) {
   for (uint32_t p = 0; p < machine->n_processors; p++) {
-    cosrel_backend *backend = machine->backends[p];
-    if (backend == NULL) continue;
-    for (uint32_t n = 0; n < machine->n_networks; n++)
-      if (machine->prepared[p][n] != NULL) backend->ops->release(backend, machine->prepared[p][n]);
-    backend->ops->close(backend);
+    if (machine->backends[p] == NULL) continue;
+    cosrel_machine_release(machine, p);
+    machine->backends[p]->ops->close(machine->backends[p]);
   }
   memset(machine, 0, sizeof *machine);
 }

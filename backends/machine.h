@@ -22,13 +22,20 @@ typedef struct cosrel_machine {
 cosrel_status cosrel_machine_parse(const char *const *texts, uint32_t n, cosrel_backend_spec *out, uint32_t *n_out,
                                    cosrel_error *error);
 
-/* Opens a backend per spec, then prepares every network on it. An error line begins with the processor's name. On
- * failure nothing stays open. The networks must outlive the machine. Not thread-safe. */
+/* Opens a backend per spec; cosrel_machine_open then prepares every network on each. An error line begins with the
+ * processor's name. On failure nothing stays open. The networks must outlive the machine. Not thread-safe. */
+cosrel_status cosrel_machine_connect(const cosrel_backend_spec *specs, uint32_t n_processors,
+                                     const cosrel_network *const *networks, uint32_t n_networks, cosrel_machine *out,
+                                     cosrel_error *error);
 cosrel_status cosrel_machine_open(const cosrel_backend_spec *specs, uint32_t n_processors,
                                   const cosrel_network *const *networks, uint32_t n_networks, cosrel_machine *out,
                                   cosrel_error *error);
 /* A cleared machine is fine. */
 void cosrel_machine_close(cosrel_machine *machine);
+
+/* Prepares the networks that are not prepared yet on p; releases all of them. */
+cosrel_status cosrel_machine_prepare(cosrel_machine *machine, uint32_t p, cosrel_error *error);
+void cosrel_machine_release(cosrel_machine *machine, uint32_t p);
 
 /* Binds the calling thread to the cores that p's spec names, if any: whoever computes on p calls it first. */
 void cosrel_machine_bind(const cosrel_machine *machine, uint32_t p);

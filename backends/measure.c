@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backends/monotonic.h"
+#include "sched/check.h"
 
 static const cosrel_time segment_limit = 60 * COSREL_S;
 
@@ -231,17 +232,61 @@ void cosrel_measurement_clear(cosrel_measurement *measurement) {
 
 /* ---- Links ---- */
 
-enum { LINK_SIZES = 5, LINK_LARGEST = 4 << 20, LINK_ROUNDS = 15 };
+enum { LINK_SIZES = 5, LINK_LARGEST = 4 << 20, LINK_ROUNDS = 15, LOAD_ROUNDS = 5 };
 
-/* The line through (bytes, ns); each point weighs by 1 / ns^2, so that a small tensor counts as much as a large one. */
-static cosrel_measured_link link_of(const double bytes[LINK_SIZES], double samples[LINK_SIZES][LINK_ROUNDS]) {
-  double ns[LINK_SIZES], weights[LINK_SIZES], latency, slope, c00, c01, c11, chi2;
-  for (int i = 0; i < LINK_SIZES; i++) {
-    ns[i] = cosrel_measured_of(samples[i], LINK_ROUNDS).ns;
+/* The line through n points (bytes, ns > 0); each weighs by 1 / ns^2, so that a small one counts as much as a large
+ * one. One that would cut the axes below 0 begins there; points that tell no slope give the mean per byte. */
+static cosrel_measured_link line_of(const double *bytes, const double *ns, uint32_t n) {
+  double weights[COSREL_NETWORKS_MAX], latency, slope, c00, c01, c11, chi2, least = bytes[0], most = bytes[0];
+  double per_byte = 0, sum = 0; /* through 0, by the same weights */
+  for (uint32_t i = 0; i < n; i++) {
     weights[i] = 1 / (ns[i] * ns[i]);
+    least = fmin(least, bytes[i]), most = fmax(most, bytes[i]);
+    per_byte += weights[i] * bytes[i] * ns[i];
+    sum += weights[i] * bytes[i] * bytes[i];
   }
-  gsl_fit_wlinear(bytes, 1, weights, 1, ns, 1, LINK_SIZES, &latency, &slope, &c00, &c01, &c11, &chi2);
-  return (cosrel_measured_link){fmax(latency, 0), fmax(slope, 0)};
+  const cosrel_measured_link through_zero = {0, sum > 0 ? per_byte / sum : 0};
+  if (least == most) return through_zero;
+  gsl_fit_wlinear(bytes, 1, weights, 1, ns, 1, n, &latency, &slope, &c00, &c01, &c11, &chi2);
+  return latency < 0 ? through_zero : (cosrel_measured_link){latency, fmax(slope, 0)};
+}
+
+static cosrel_measured_link link_of(const double bytes[LINK_SIZES], double samples[LINK_SIZES][LINK_ROUNDS]) {
+  double ns[LINK_SIZES];
+  for (int i = 0; i < LINK_SIZES; i++) ns[i] = cosrel_measured_of(samples[i], LINK_ROUNDS).ns;
+  return line_of(bytes, ns, LINK_SIZES);
+}
+
+static cosrel_status time_load(const cosrel_machine *machine, uint32_t p, uint32_t n, double *ns, cosrel_error *error) {
+  cosrel_backend *backend = machine->backends[p];
+  double samples[LOAD_ROUNDS];
+  for (int round = -1; round < LOAD_ROUNDS; round++) { /* round -1 warms up */
+    cosrel_prepared *prepared = NULL;
+    double start = now_ns();
+    COSREL_TRY(backend->ops->prepare(backend, machine->networks[n], &prepared, error));
+    samples[round < 0 ? 0 : round] = now_ns() - start;
+    backend->ops->release(backend, prepared);
+  }
+  *ns = cosrel_measured_of(samples, LOAD_ROUNDS).ns;
+  return COSREL_OK;
+}
+
+cosrel_status cosrel_measure_load(const cosrel_machine *machine, uint32_t p, cosrel_measured_link *out,
+                                  cosrel_error *error) {
+  double bytes[COSREL_NETWORKS_MAX] = {0}, ns[COSREL_NETWORKS_MAX] = {0};
+  const cosrel_backend *backend = machine->backends[p];
+  cosrel_error inner = {""};
+  for (uint32_t n = 0; n < machine->n_networks; n++) {
+    const cosrel_network *network = machine->networks[n];
+    for (uint32_t u = 0; u < network->model.n_units; u++)
+      if (backend->ops->supports(backend, network, u, COSREL_FP32))
+        bytes[n] += (double)network->model.units[u].weights * sizeof(float);
+    cosrel_status status = time_load(machine, p, n, &ns[n], &inner);
+    if (status != COSREL_OK)
+      return cosrel_fail(error, status, "%s: %s: %.300s", machine->specs[p].processor, network->model.name, inner.text);
+  }
+  *out = line_of(bytes, ns, machine->n_networks);
+  return COSREL_OK;
 }
 
 cosrel_status cosrel_measure_link(cosrel_backend *backend, cosrel_measured_link *to, cosrel_measured_link *from,

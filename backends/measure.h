@@ -71,6 +71,11 @@ cosrel_status cosrel_bench_run(cosrel_bench *bench, uint32_t begin, uint32_t end
 typedef struct cosrel_measured_link {
   double latency_ns, ns_per_byte;
 } cosrel_measured_link;
+/* Making the weights of a network of b bytes resident takes latency_ns + b * ns_per_byte: the same line through the
+ * networks of the machine, each prepared on p once more beside itself, several times. */
+cosrel_status cosrel_measure_load(const cosrel_machine *machine, uint32_t p, cosrel_measured_link *out,
+                                  cosrel_error *error);
+
 cosrel_status cosrel_measure_link(cosrel_backend *backend, cosrel_measured_link *to, cosrel_measured_link *from,
                                   cosrel_error *error);
 

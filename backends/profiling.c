@@ -236,6 +236,18 @@ static cosrel_status measure_links(const lab *l, cosrel_error *error) {
   return COSREL_OK;
 }
 
+static cosrel_status measure_loads(const lab *l, cosrel_error *error) {
+  for (uint32_t p = 0; p < l->machine->n_processors; p++) {
+    cosrel_processor *processor = &l->out->processors[p];
+    cosrel_measured_link load;
+    COSREL_TRY(cosrel_measure_load(l->machine, p, &load, error));
+    processor->load_ns = load.latency_ns;
+    processor->load_ns_per_byte = load.ns_per_byte;
+    processor->load_origin = (cosrel_origin){COSREL_TAG_MEASURED, SOURCE_MEASURED};
+  }
+  return COSREL_OK;
+}
+
 static cosrel_load load_of(const lab *l, uint32_t p, uint32_t m, uint32_t begin, uint32_t end) {
   cosrel_load load = {.bench = l->benches[p][m], .begin = begin, .end = end};
   for (uint32_t u = begin; u < end; u++) {
@@ -334,6 +346,7 @@ static cosrel_status make(lab *l, cosrel_error *error) {
   for (uint32_t p = 0; p < n; p++) take_costs(l, p);
   take_power(l, base);
   COSREL_TRY(measure_links(l, error));
+  COSREL_TRY(measure_loads(l, error));
   COSREL_TRY(measure_contention(l, error));
   COSREL_TRY(cosrel_profile_check(l->out, l->out->name, error));
   return rehearse(l, error);

@@ -145,7 +145,13 @@ static void test_a_profile_goes_everywhere(void **state) {
   assert_non_null(strstr(p.soc, "cores"));
   assert_non_null(strstr(p.runtime, "reference"));
   assert_int_equal(p.kappa_origin.tag, COSREL_TAG_MEASURED);
-  for (uint32_t q = 0; q < 2; q++) assert_true(p.processors[q].launch_ns > 0);
+  for (uint32_t q = 0; q < 2; q++) {
+    const cosrel_processor *processor = &p.processors[q];
+    assert_true(processor->launch_ns > 0);
+    assert_true(processor->load_ns + processor->load_ns_per_byte > 0);
+    assert_int_equal(processor->load_origin.tag, COSREL_TAG_MEASURED);
+    assert_int_equal(processor->memory_bytes, 0);
+  }
   double beta = 0, cv = 0;
   for (uint32_t m = 0; m < 2; m++)
     for (uint32_t u = 0; u < p.models[m].model.n_units; u++)

@@ -491,6 +491,39 @@ static void test_run_with_a_profile(void **state) {
   free(output);
 }
 
+/* Each of the two models fits, both together do not: weights come and go, and the outputs stay right. */
+static void test_run_with_little_memory(void **state) {
+  (void)state;
+  char line[1024], *output = fixture_alloc(1, OUTPUT_MAX);
+  int n = snprintf(
+      line, sizeof line,
+      "run --workload %s --policy round-robin --duration 0.3 --verify --processor one=reference two=%s:threads=1",
+      small_workload("closed"), cosrel_backend_table()[0]->name);
+  snprintf(line + n, sizeof line - (size_t)n, " --json --memory one=14 two=14");
+  assert_int_equal(run(line, "2>/dev/null", output), 0);
+  json_t *root = parse(output), *memory = json_object_get(root, "memory");
+  json_t *processors = json_object_get(json_object_get(root, "overhead"), "processors");
+  json_int_t expected = 0, loads = 0;
+  assert_int_equal(json_array_size(memory), 2);
+  for (size_t p = 0; p < 2; p++) {
+    const json_t *of = json_array_get(memory, p), *really = json_array_get(processors, p);
+    assert_int_equal(json_integer_value(json_object_get(of, "budget_bytes")), 14 << 20);
+    assert_in_range(json_integer_value(json_object_get(of, "peak_bytes")), 0, 14 << 20);
+    expected += json_integer_value(json_object_get(of, "loads"));
+    loads += json_integer_value(json_object_get(really, "loads"));
+    double share = 0;
+    static const char *const shares[] = {"kernel_share", "load_share", "transfer_share", "overhead_share"};
+    for (int i = 0; i < 4; i++) share += json_number_value(json_object_get(really, shares[i]));
+    assert_true(json_integer_value(json_object_get(really, "segments")) == 0 || (share > 0.999 && share < 1.001));
+  }
+  assert_in_range(loads, 2, expected); /* what is dropped before it began to load is not loaded */
+  assert_true(json_integer_value(json_object_get(json_object_get(root, "verified"), "requests")) > 0);
+  json_decref(root);
+  snprintf(line + n, sizeof line - (size_t)n, " --memory one=4 two=4.5");
+  refused(line, "of budget: one 4.71 of 4.00 MiB, two 4.71 of 4.50 MiB");
+  free(output);
+}
+
 /* Streams say what they execute: a file, an input. */
 static void test_run_files(void **state) {
   (void)state;
@@ -622,6 +655,7 @@ int main(void) {
       cmocka_unit_test(test_a_wrong_output_is_found),
       cmocka_unit_test(test_run_command),
       cmocka_unit_test(test_run_with_a_profile),
+      cmocka_unit_test(test_run_with_little_memory),
       cmocka_unit_test(test_run_files),
       cmocka_unit_test(test_bad_command_lines),
       cmocka_unit_test(test_interrupt_keeps_what_was_done),

@@ -72,12 +72,48 @@ typedef struct fake {
   bool closed; /* the gate: segments wait inside `wait` while it is closed */
   bool cancelled;
   uint32_t n_segments, n_waiting, reads, writes;
+  const cosrel_case *c;
+  uint32_t processor;
+  uint64_t weights, most_weights;           /* bytes that are prepared, as the case counts them; under `lock` */
+  uint32_t n_prepares, n_prepared, refuses; /* refuses: number of the prepare, from 1, that fails */
 } fake;
 
 struct cosrel_buffer {
   size_t bytes;
   char data[];
 };
+
+static uint64_t fake_weights(const fake *f, const cosrel_network *network) {
+  for (uint32_t s = 0; s < f->c->n_streams; s++)
+    if (strcmp(f->c->workload->streams[s].model, network->model.name) == 0)
+      return f->c->streams[s].weight_bytes[f->processor];
+  return UINT64_MAX;
+}
+
+static cosrel_status fake_prepare(cosrel_backend *backend, const cosrel_network *network, cosrel_prepared **out,
+                                  cosrel_error *error) {
+  fake *f = (fake *)backend;
+  (void)error;
+  pthread_mutex_lock(&f->lock);
+  bool refused = ++f->n_prepares == f->refuses;
+  if (!refused) {
+    f->weights += fake_weights(f, network);
+    if (f->weights > f->most_weights) f->most_weights = f->weights;
+    f->n_prepared++;
+  }
+  pthread_mutex_unlock(&f->lock);
+  *out = (cosrel_prepared *)(void *)network;
+  return refused ? COSREL_NOMEM : COSREL_OK;
+}
+
+static void fake_release(cosrel_backend *backend, cosrel_prepared *prepared) {
+  fake *f = (fake *)backend;
+  const cosrel_network *network = (const cosrel_network *)(void *)prepared;
+  pthread_mutex_lock(&f->lock);
+  f->weights -= fake_weights(f, network);
+  f->n_prepared--;
+  pthread_mutex_unlock(&f->lock);
+}
 
 static bool fake_supports(const cosrel_backend *backend, const cosrel_network *network, uint32_t unit,
                           cosrel_precision precision) {
@@ -148,6 +184,8 @@ static void fake_open(fake *f, bool apart) {
   *f = (fake){.ops = {.struct_size = sizeof f->ops,
                       .name = "double",
                       .supports = fake_supports,
+                      .prepare = fake_prepare,
+                      .release = fake_release,
                       .submit = fake_submit,
                       .wait = fake_wait,
                       .cancel = fake_cancel}};
@@ -221,6 +259,8 @@ static void device_begin(device *d, fixture *f, uint32_t apart) {
   }
   for (uint32_t p = 0; p < f->c.n_processors; p++) {
     fake_open(&d->fakes[p], (apart >> p & 1) != 0);
+    d->fakes[p].c = &f->c;
+    d->fakes[p].processor = p;
     d->machine.backends[p] = &d->fakes[p].base;
     for (uint32_t s = 0; s < f->c.n_streams; s++)
       d->machine.prepared[p][s] = (cosrel_prepared *)(void *)&d->networks[s];
@@ -547,6 +587,67 @@ static void test_what_cannot_run_is_refused(void **unused) {
   fixture_end(&f);
 }
 
+/* What is prepared on a processor never takes more than its budget, and what is computed with it is right: a request
+ * computed while its network is not there would be caught by contract.h as well. */
+static void test_weights_come_and_go_within_the_budget(void **unused) {
+  (void)unused;
+  for (int index = 6; index < 8; index++)
+    for (uint32_t apart = 0; apart < 4; apart += 3) {
+      fixture f;
+      contract_case(&f, index);
+      device *d = fixture_alloc(1, sizeof *d);
+      device_begin(d, &f, apart);
+      for (int again = 0; again < 2; again++) {
+        if (again == 0)
+          device_start(d);
+        else
+          cosrel_runtime_start(d->runtime);
+        uint64_t key = apart;
+        cosrel_policy policy = {&any_ops, &key};
+        contract_run_on(cosrel_runtime_driver(d->runtime), &f.c, &policy, 3, (index == 6 ? 300 : 5) * COSREL_MS, false);
+        cosrel_runtime_stats stats;
+        cosrel_runtime_get_stats(d->runtime, &stats);
+        uint64_t loads = 0;
+        for (uint32_t p = 0; p < f.c.n_processors; p++) {
+          assert_true(d->fakes[p].most_weights <= f.c.budget[p]);
+          loads += stats.n_loads[p];
+        }
+        assert_true(loads > 1 || again); /* what is still there need not be loaded again */
+      }
+      assert_true(d->n_outputs > 0);
+      assert_int_equal(d->n_wrong, 0);
+      cosrel_runtime_destroy(d->runtime);
+      d->runtime = NULL;
+      for (uint32_t p = 0; p < f.c.n_processors; p++) assert_int_equal(d->fakes[p].n_prepared, 0);
+      device_end(d);
+      free(d);
+      fixture_end(&f);
+    }
+}
+
+/* A processor that cannot prepare fails the segment that waits for it. */
+static void test_weights_that_cannot_be_loaded(void **unused) {
+  (void)unused;
+  fixture f;
+  contract_case(&f, 7);
+  device *d = fixture_alloc(1, sizeof *d);
+  device_begin(d, &f, 0);
+  for (uint32_t p = 0; p < f.c.n_processors; p++) d->fakes[p].refuses = 1;
+  device_start(d);
+  uint64_t key = 1;
+  cosrel_policy policy = {&any_ops, &key};
+  cosrel_engine engine;
+  cosrel_error error = {""};
+  assert_int_equal(cosrel_engine_create(&f.c, cosrel_runtime_driver(d->runtime), &engine, NULL), COSREL_OK);
+  assert_int_equal(cosrel_engine_run(&engine, &policy, 1, COSREL_S, &error), COSREL_NOMEM);
+  cosrel_runtime_last_error(d->runtime, &error);
+  assert_non_null(strstr(error.text, cosrel_status_text(COSREL_NOMEM)));
+  cosrel_engine_destroy(&engine);
+  device_end(d);
+  free(d);
+  fixture_end(&f);
+}
+
 /* Every built-in policy keeps the contract on workers as in the simulator; only the same run twice cannot be asked. */
 static void test_every_policy_runs_on_workers(void **unused) {
   (void)unused;
@@ -580,6 +681,8 @@ int main(void) {
       cmocka_unit_test(test_a_run_can_be_stopped),
       cmocka_unit_test(test_a_runtime_starts_again),
       cmocka_unit_test(test_what_cannot_run_is_refused),
+      cmocka_unit_test(test_weights_come_and_go_within_the_budget),
+      cmocka_unit_test(test_weights_that_cannot_be_loaded),
       cmocka_unit_test(test_every_policy_runs_on_workers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

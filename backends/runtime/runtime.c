@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "backends/monotonic.h"
+#include "backends/runtime/loader.h"
 
 #define IN_HOST_MEMORY ((uint16_t)(1u << COSREL_PROCESSORS_MAX)) /* in slot->present; bit p: in p's own memory */
 
@@ -29,7 +30,8 @@ typedef struct worker {
   cosrel_runtime *runtime;
   cosrel_backend *backend; /* borrowed from the machine */
   uint32_t processor;
-  bool apart; /* has memory of its own */
+  bool apart;            /* has memory of its own */
+  cosrel_loader *loader; /* NULL: no budget, everything is prepared */
   bool has_thread;
   pthread_t thread;
   pthread_mutex_t copying;
@@ -39,7 +41,7 @@ typedef struct worker {
   bool quit;
   job job;
   cosrel_status status; /* of the segment that is DONE */
-  cosrel_time ended, kernel, transfer;
+  cosrel_time ended, kernel, load, transfer;
 } worker;
 
 typedef struct slot {
@@ -182,13 +184,19 @@ static cosrel_status bring_out(worker *w, const job *job) {
 
 /* ---- The workers ---- */
 
-static cosrel_status run_segment(worker *w, const job *job, cosrel_time *kernel, cosrel_time *transfer) {
+typedef struct parts {
+  cosrel_time kernel, load, transfer;
+} parts;
+
+static cosrel_status run_segment(worker *w, const job *job, parts *parts) {
   cosrel_runtime *runtime = w->runtime;
   slot *slot = &runtime->slots[job->slot];
   const cosrel_backend_ops *ops = w->backend->ops;
   cosrel_prepared *prepared = runtime->machine->prepared[w->processor][runtime->io[job->stream].network];
-  cosrel_time start = cosrel_monotonic_now();
-  cosrel_status status = bring_in(w, job);
+  cosrel_time asked = cosrel_monotonic_now();
+  cosrel_status status = w->loader != NULL ? cosrel_loader_take(w->loader, &prepared) : COSREL_OK;
+  cosrel_time start = w->loader != NULL ? cosrel_monotonic_now() : asked;
+  if (status == COSREL_OK) status = bring_in(w, job);
   cosrel_time ready = cosrel_monotonic_now(), computed = ready;
   if (status == COSREL_OK) {
     status = ops->submit(w->backend, prepared, w->apart ? NULL : slot->arena, slot->buffers[w->processor], job->begin,
@@ -196,9 +204,11 @@ static cosrel_status run_segment(worker *w, const job *job, cosrel_time *kernel,
     if (status == COSREL_OK) status = ops->wait(w->backend, runtime->segment_limit);
     computed = cosrel_monotonic_now();
   }
+  if (w->loader != NULL) cosrel_loader_give_back(w->loader);
   if (status == COSREL_OK) status = bring_out(w, job);
-  *kernel = computed - ready;
-  *transfer = ready - start + (cosrel_monotonic_now() - computed);
+  parts->load = start - asked;
+  parts->kernel = computed - ready;
+  parts->transfer = ready - start + (cosrel_monotonic_now() - computed);
   return status;
 }
 
@@ -212,12 +222,13 @@ static void *worker_main(void *self) {
     if (w->quit) break;
     job job = w->job;
     pthread_mutex_unlock(&runtime->lock);
-    cosrel_time kernel, transfer;
-    cosrel_status status = run_segment(w, &job, &kernel, &transfer);
+    parts parts;
+    cosrel_status status = run_segment(w, &job, &parts);
     pthread_mutex_lock(&runtime->lock);
     w->status = status;
-    w->kernel = kernel;
-    w->transfer = transfer;
+    w->kernel = parts.kernel;
+    w->load = parts.load;
+    w->transfer = parts.transfer;
     w->ended = cosrel_monotonic_now();
     w->stage = DONE;
     pthread_cond_signal(&runtime->done);
@@ -248,6 +259,7 @@ static cosrel_status driver_submit(void *self, const cosrel_case *c, const cosre
     slot->sequence = request->sequence;
     memset(slot->present, 0, (n_units + 1) * sizeof *slot->present);
   }
+  if (w->loader != NULL) cosrel_loader_pin(w->loader, runtime->io[request->stream].network);
   pthread_mutex_lock(&runtime->lock);
   w->job = (job){.slot = candidate->slot,
                  .stream = request->stream,
@@ -280,6 +292,7 @@ static cosrel_status take_completion(cosrel_runtime *runtime, const cosrel_state
   if (w->status != COSREL_OK) return segment_failed(runtime, w);
   stats->n_segments[p]++;
   stats->kernel_ns[p] += w->kernel;
+  stats->load_ns[p] += w->load;
   stats->transfer_ns[p] += w->transfer;
   stats->busy_ns[p] += w->ended - runtime->epoch - run->started;
 
@@ -340,9 +353,17 @@ static void driver_parts(void *self, uint32_t processor, cosrel_time elapsed, co
                          cosrel_time *transfer) {
   cosrel_runtime *runtime = self;
   const worker *w = &runtime->workers[processor];
-  *load = 0;
+  *load = w->load;
   *transfer = w->transfer;
-  *launch = elapsed - w->kernel - w->transfer;
+  *launch = elapsed - w->kernel - w->load - w->transfer;
+}
+
+static void driver_hold(void *self, const cosrel_case *c, uint32_t processor, uint64_t held) {
+  cosrel_runtime *runtime = self;
+  uint64_t networks = 0;
+  (void)c;
+  for (; held != 0; held &= held - 1) networks |= (uint64_t)1 << runtime->io[__builtin_ctzll(held)].network;
+  cosrel_loader_hold(runtime->workers[processor].loader, networks);
 }
 
 static const cosrel_driver_ops driver_ops = {
@@ -350,6 +371,7 @@ static const cosrel_driver_ops driver_ops = {
     .submit = driver_submit,
     .wait = driver_wait,
     .parts = driver_parts,
+    .hold = driver_hold,
 };
 
 cosrel_driver cosrel_runtime_driver(cosrel_runtime *runtime) { return (cosrel_driver){&driver_ops, runtime}; }
@@ -479,6 +501,8 @@ cosrel_status cosrel_runtime_create(const cosrel_runtime_config *config, const c
   if (status == COSREL_OK) status = check_memory(runtime, config->memory_bytes, error);
   for (uint32_t n = 0; n < runtime->machine->n_networks && status == COSREL_OK; n++)
     if (find_outputs(runtime, n) != COSREL_OK) goto no_memory;
+  for (uint32_t p = 0; p < c->n_processors && status == COSREL_OK; p++)
+    if (c->budget[p] > 0) status = cosrel_loader_create(runtime->machine, p, &runtime->workers[p].loader, error);
   for (uint32_t s = 0; s < c->n_streams; s++)
     for (uint32_t i = 0; i < c->streams[s].n_slots && status == COSREL_OK; i++)
       status = create_slot(runtime, s, &runtime->slots[c->streams[s].first_slot + i], error);
@@ -501,6 +525,7 @@ static void end_workers(cosrel_runtime *runtime) {
     if (!w->has_thread) continue;
     w->quit = true;
     if (w->stage == GIVEN && w->backend->ops->cancel != NULL) w->backend->ops->cancel(w->backend);
+    if (w->loader != NULL) cosrel_loader_quit(w->loader);
     pthread_cond_signal(&w->given);
   }
   pthread_mutex_unlock(&runtime->lock);
@@ -511,6 +536,7 @@ static void end_workers(cosrel_runtime *runtime) {
 void cosrel_runtime_destroy(cosrel_runtime *runtime) {
   if (runtime == NULL) return;
   end_workers(runtime);
+  for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++) cosrel_loader_destroy(runtime->workers[p].loader);
   for (uint32_t i = 0; runtime->slots != NULL && i < runtime->c->n_slots; i++) {
     slot *slot = &runtime->slots[i];
     for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++)
@@ -540,6 +566,11 @@ void cosrel_runtime_start(cosrel_runtime *runtime) {
   }
   runtime->n_copies = runtime->copied_bytes = 0;
   pthread_mutex_unlock(&runtime->lock);
+  for (uint32_t p = 0; p < runtime->c->n_processors; p++) {
+    if (runtime->workers[p].loader == NULL) continue;
+    cosrel_loader_hold(runtime->workers[p].loader, 0);
+    cosrel_loader_get_stats(runtime->workers[p].loader, true);
+  }
   for (uint32_t i = 0; i < runtime->c->n_slots; i++) runtime->slots[i].used = false;
   memset(&runtime->stats, 0, sizeof runtime->stats);
   runtime->error.text[0] = '\0';
@@ -548,6 +579,12 @@ void cosrel_runtime_start(cosrel_runtime *runtime) {
 
 void cosrel_runtime_get_stats(cosrel_runtime *runtime, cosrel_runtime_stats *out) {
   *out = runtime->stats;
+  for (uint32_t p = 0; p < runtime->c->n_processors; p++) {
+    if (runtime->workers[p].loader == NULL) continue;
+    cosrel_loader_stats loads = cosrel_loader_get_stats(runtime->workers[p].loader, false);
+    out->n_loads[p] = loads.n_loads;
+    out->loading_ns[p] = loads.load_ns;
+  }
   pthread_mutex_lock(&runtime->lock);
   out->n_copies = runtime->n_copies;
   out->copied_bytes = runtime->copied_bytes;

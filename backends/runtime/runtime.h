@@ -4,9 +4,11 @@
  *   engine thread:  submit -> mailbox of the processor        wait <- completions, or the next arrival's time
  *   worker thread:  copy in what is missing -> ops->submit, ops->wait -> copy the model's outputs out -> completion
  *
- * Memory: every request slot has an arena in host memory, and one on each processor with memory of its own; all are
- * made beforehand, nothing is allocated during a run. Processors without memory of their own work in the host arena. A
- * tensor is copied only when a unit reads it where it is not yet, always by way of the host arena.
+ * Memory: where the case gives a processor a budget for weights, a loader (backends/runtime/loader.h) prepares and
+ * releases networks as the engine decides; elsewhere all of them stay prepared. Every request slot has an arena in host
+ * memory, and one on each processor with memory of its own; all are made beforehand, nothing is allocated during a run.
+ * Processors without memory of their own work in the host arena. A tensor is copied only when a unit reads it where it
+ * is not yet, always by way of the host arena.
  *
  * Time: a segment starts at the event that led to it (so the decision, the mailbox and the waking of the worker are
  * inside) and ends when its worker is done. */
@@ -37,18 +39,23 @@ typedef struct cosrel_runtime_config {
   bool (*stop)(void);
 } cosrel_runtime_config;
 
-/* How long things took since cosrel_runtime_start, by the workers' clocks. busy = kernel + transfer + overhead. */
+/* How long things took since cosrel_runtime_start, by the workers' clocks. busy = kernel + load + transfer + overhead.
+ */
 typedef struct cosrel_runtime_stats {
   uint64_t n_segments[COSREL_PROCESSORS_MAX];
   cosrel_time busy_ns[COSREL_PROCESSORS_MAX];     /* from a segment's start to its end */
   cosrel_time kernel_ns[COSREL_PROCESSORS_MAX];   /* inside ops->submit and ops->wait */
+  cosrel_time load_ns[COSREL_PROCESSORS_MAX];     /* waiting for weights */
   cosrel_time transfer_ns[COSREL_PROCESSORS_MAX]; /* putting inputs in, copying between memories */
+  uint64_t n_loads[COSREL_PROCESSORS_MAX];        /* networks prepared during the run */
+  cosrel_time loading_ns[COSREL_PROCESSORS_MAX];  /* what these took, in the background or not */
   uint64_t n_copies, copied_bytes;                /* tensors read from or written to memory of a processor's own */
 } cosrel_runtime_stats;
 
 typedef struct cosrel_runtime cosrel_runtime;
 
-/* Checks that the processors can compute what the case lets them run (in fp32, the only precision so far), makes the
+/* On processors with a budget machine->prepared is not used and should be empty.
+ * Checks that the processors can compute what the case lets them run (in fp32, the only precision so far), makes the
  * arenas and starts the workers. The case must outlive the runtime. Fails with COSREL_LIMIT and the figures when the
  * arenas do not fit into memory_bytes. */
 cosrel_status cosrel_runtime_create(const cosrel_runtime_config *config, const cosrel_case *c, cosrel_runtime **out,
