@@ -337,25 +337,36 @@ static void programs_are_kept_and_rebuilt(void **state) {
 
 /* ---- Cores ---- */
 
-/* Ticks of the CPU that thread `id` of this process has used, and the last of the cores that it may use, or -1 when it
- * may use several. */
-static unsigned long thread_ticks(const char *id, int *core) {
-  char path[128], text[1024], list[64] = "";
-  unsigned long user = 0, system = 0;
-  snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", id);
+/* The text of /proc/self/task/ID/NAME; empty when the thread has ended. */
+static void read_thread(const char *id, const char *name, char *text, size_t n) {
+  char path[128];
+  snprintf(path, sizeof path, "/proc/self/task/%.20s/%s", id, name);
   FILE *file = fopen(path, "r");
-  if (file == NULL) return 0;
-  text[fread(text, 1, sizeof text - 1, file)] = '\0';
-  fclose(file);
-  const char *behind_name = strrchr(text, ')');
-  if (behind_name != NULL)
-    sscanf(behind_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
-  snprintf(path, sizeof path, "/proc/self/task/%.20s/status", id);
-  file = fopen(path, "r");
-  while (file != NULL && fgets(text, sizeof text, file) != NULL) sscanf(text, "Cpus_allowed_list: %63s", list);
+  size_t bytes = file != NULL ? fread(text, 1, n - 1, file) : 0;
   if (file != NULL) fclose(file);
-  *core = strpbrk(list, ",-") != NULL || list[0] == '\0' ? -1 : atoi(list);
-  return user + system;
+  text[bytes] = '\0';
+}
+
+/* Ticks of the CPU that thread `id` of this process has used, and the core that it may use: -1 when there are several.
+ */
+static unsigned long thread_ticks(const char *id, int *core) {
+  char text[4096];
+  unsigned long ticks = 0;
+  read_thread(id, "status", text, sizeof text);
+  const char *list = strstr(text, "Cpus_allowed_list:\t");
+  char *end = text;
+  *core = -1;
+  if (list != NULL) {
+    long only = strtol(list + 19, &end, 10);
+    if (*end == '\n') *core = (int)only;
+  }
+  read_thread(id, "stat", text, sizeof text);
+  char *at = strrchr(text, ')'); /* behind the name; fields 14 and 15 are user and system time */
+  for (int field = 3; at != NULL && field <= 15; field++) {
+    at = strchr(at + 1, ' ');
+    if (at != NULL && field >= 14) ticks += strtoul(at + 1, NULL, 10);
+  }
+  return ticks;
 }
 
 /* Of all threads but this one, those bound to core 0 and those bound to core 1. */
@@ -365,7 +376,7 @@ static void count_ticks(unsigned long ticks[2]) {
   assert_non_null(dir);
   for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
     int core = -1;
-    if (entry->d_name[0] == '.' || atoi(entry->d_name) == (int)getpid()) continue;
+    if (entry->d_name[0] == '.' || strtol(entry->d_name, NULL, 10) == (long)getpid()) continue;
     unsigned long used = thread_ticks(entry->d_name, &core);
     if (core == 0 || core == 1) ticks[core] += used;
   }
@@ -539,7 +550,7 @@ static void tensors_can_be_read_meanwhile(void **state) {
   cosrel_error error;
   assert_int_equal(g.ops->buffer_create(g.backend, bytes, &other, &error), COSREL_OK);
   float *host = malloc(bytes), *again = malloc(bytes);
-  assert_true(host != NULL && again != NULL);
+  if (host == NULL || again == NULL) abort();
   aid_fill(host, bytes / sizeof *host, 5);
   assert_int_equal(g.ops->write(g.backend, other, 0, host, bytes), COSREL_OK);
   for (int i = 0; i < 3; i++) {

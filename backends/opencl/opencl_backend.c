@@ -134,8 +134,10 @@ static cosrel_status buffer_create(cosrel_backend *base, size_t bytes, cosrel_bu
   if (at != NULL) { /* drivers take memory at its first use: now, not in the first request */
     memset(at, 0, bytes);
     code = unmap(backend, buffer->memory, at);
-    *out = buffer;
-    if (code == CL_SUCCESS) return COSREL_OK;
+    if (code == CL_SUCCESS) {
+      *out = buffer;
+      return COSREL_OK;
+    }
   }
   if (buffer->memory != NULL) api->ReleaseMemObject(buffer->memory);
   free(buffer);

@@ -180,6 +180,17 @@ static bool is_taken(const cosrel_cl_planner *planner, uint32_t node) {
   return false;
 }
 
+/* The unit's output to where it belongs, unless it is there. */
+static void bring_home(cosrel_cl_planner *planner, int32_t value) {
+  const cl_value *v = look_up(planner, value);
+  const cosrel_shape *shape = cosrel_cl_shape(planner, value);
+  cosrel_view dense = cosrel_view_dense(shape, true);
+  cosrel_cl_ref home = arena_ref(planner, value);
+  bool there =
+      v->ref.base == COSREL_CL_ARENA && v->ref.offset == home.offset && cosrel_view_is_dense(shape, &v->view, true);
+  if (!there) cosrel_cl_add_move(planner, shape, v->ref, &v->view, home, &dense);
+}
+
 static void plan_unit(cosrel_cl_planner *planner, const cosrel_network_unit *unit) {
   planner->unit = unit;
   planner->round++;
@@ -192,13 +203,7 @@ static void plan_unit(cosrel_cl_planner *planner, const cosrel_network_unit *uni
     if (!is_taken(planner, index)) cosrel_cl_find_rule(node->op->name)->plan(planner, node);
   }
   if (planner->status != COSREL_OK) return;
-  const cl_value *v = look_up(planner, unit->output);
-  const cosrel_shape *shape = cosrel_cl_shape(planner, unit->output);
-  cosrel_view dense = cosrel_view_dense(shape, true);
-  cosrel_cl_ref home = arena_ref(planner, unit->output);
-  bool there =
-      v->ref.base == COSREL_CL_ARENA && v->ref.offset == home.offset && cosrel_view_is_dense(shape, &v->view, true);
-  if (!there) cosrel_cl_add_move(planner, shape, v->ref, &v->view, home, &dense);
+  bring_home(planner, unit->output);
 }
 
 /* ---- Onto the device ---- */
@@ -264,9 +269,9 @@ cosrel_status cosrel_cl_plan(const cosrel_network *network, const cosrel_cl_devi
   cosrel_cl_planner planner = {
       .prepared = p, .network = network, .net = net, .device = device, .programs = programs, .tuner = &tuner};
   cosrel_cl_tuner_begin(&tuner, device, programs);
-  planner.values = calloc(net->n_values + 1, sizeof *planner.values);
-  planner.taken = calloc(net->n_nodes + 1, sizeof *planner.taken);
-  if (p == NULL || planner.values == NULL || planner.taken == NULL) goto no_memory;
+  cl_value *values = planner.values = calloc(net->n_values + 1, sizeof *values);
+  uint32_t *taken = planner.taken = calloc(net->n_nodes + 1, sizeof *taken);
+  if (p == NULL || values == NULL || taken == NULL) goto no_memory;
   p->network = network;
   p->first_launch = calloc(network->model.n_units + 1, sizeof *p->first_launch);
   if (p->first_launch == NULL) goto no_memory;
@@ -284,8 +289,8 @@ no_memory:
   status = cosrel_fail(error, COSREL_NOMEM, "%s: out of memory", net->name);
 done:
   cosrel_cl_tuner_end(&tuner);
-  free(planner.values);
-  free(planner.taken);
+  free(values);
+  free(taken);
   if (status != COSREL_OK) {
     cosrel_cl_plan_destroy(device, p);
     p = NULL;
