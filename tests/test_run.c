@@ -464,6 +464,37 @@ static void test_run_command(void **state) {
   free(output);
 }
 
+/* Requests that go through the host's memory and a device's: some segments on each, every output as it must be. */
+static void test_run_on_opencl(void **state) {
+  (void)state;
+  cosrel_backend_spec spec = {.processor = "gpu", .backend = "opencl"};
+  cosrel_backend *backend;
+  cosrel_error error = {""};
+  if (cosrel_backend_open(&spec, &backend, &error) != COSREL_OK) {
+    printf("skipped: cosrel run on OpenCL (%s)\n", error.text);
+    return;
+  }
+  backend->ops->close(backend);
+  char line[1024], *output = fixture_alloc(1, OUTPUT_MAX);
+  setenv("COSREL_TUNE", "0", 1);
+  setenv("COSREL_CACHE", path_of("cache"), 1);
+  bool two_cores = sysconf(_SC_NPROCESSORS_ONLN) >= 2;
+  snprintf(line, sizeof line,
+           "run --workload %s --policy round-robin --duration 1 --verify --json --processor cpu=%s%s gpu=opencl",
+           small_workload("closed"), cosrel_backend_table()[0]->name, two_cores ? ":cores=0" : "");
+  assert_int_equal(run(line, "2>/dev/null", output), 0);
+  json_t *root = parse(output);
+  json_t *processors = json_object_get(json_object_get(root, "overhead"), "processors");
+  assert_int_equal(json_array_size(processors), 2);
+  for (size_t p = 0; p < 2; p++)
+    assert_true(json_integer_value(json_object_get(json_array_get(processors, p), "segments")) > 0);
+  assert_true(json_integer_value(json_object_get(json_object_get(root, "verified"), "requests")) > 0);
+  json_decref(root);
+  free(output);
+  unsetenv("COSREL_CACHE");
+  unsetenv("COSREL_TUNE");
+}
+
 /* A profile made here is taken up, with its processors; one of other units, or without processors, is not. */
 static void test_run_with_a_profile(void **state) {
   (void)state;
@@ -654,6 +685,7 @@ int main(void) {
       cmocka_unit_test(test_every_policy_computes_the_same),
       cmocka_unit_test(test_a_wrong_output_is_found),
       cmocka_unit_test(test_run_command),
+      cmocka_unit_test(test_run_on_opencl),
       cmocka_unit_test(test_run_with_a_profile),
       cmocka_unit_test(test_run_with_little_memory),
       cmocka_unit_test(test_run_files),
