@@ -25,8 +25,13 @@ static void devices_are_in_order(void **state) {
   uint32_t n = cosrel_armnn_devices(names, COSREL_ARMNN_DEVICES_MAX), at = 0;
   assert_true(n > 0);
   for (uint32_t i = 0; i < n; i++) {
-    cosrel_armnn *armnn;
-    assert_int_equal(cosrel_armnn_open(names[i], 1, &armnn, NULL), COSREL_OK);
+    cosrel_armnn *armnn = NULL;
+    cosrel_error error = {""};
+    cosrel_status status = cosrel_armnn_open(names[i], 1, &armnn, &error);
+    if (status != COSREL_OK) { /* a GPU's, perhaps */
+      assert_int_equal(status, COSREL_UNSUPPORTED);
+      printf("skipped: armnn:%s (%s)\n", names[i], error.text);
+    }
     cosrel_armnn_close(armnn);
     for (uint32_t k = 0; k < at; k++) assert_string_not_equal(names[i], order[k]); /* none of an earlier place */
     while (at < 3 && strcmp(names[i], order[at]) != 0) at++;

@@ -103,28 +103,6 @@ uint32_t cosrel_armnn_devices(char (*names)[COSREL_NAME_MAX], uint32_t max) {
   return n;
 }
 
-cosrel_status cosrel_armnn_open(const char *device, uint32_t threads, cosrel_armnn **out, cosrel_error *error) {
-  try {
-    std::unique_ptr<cosrel_armnn> armnn(new cosrel_armnn());
-    armnn->device = device;
-    armnn->threads = threads;
-    const std::vector<std::string> names = list_devices();
-    if (names.empty()) return cosrel_fail(error, COSREL_UNSUPPORTED, "Arm NN has no backend here");
-    if (armnn->device.empty()) armnn->device = names[0];
-    if (std::find(names.begin(), names.end(), armnn->device) == names.end()) {
-      std::string all;
-      for (const std::string &name : names) all += (all.empty() ? "" : " or ") + name;
-      return cosrel_fail(error, COSREL_UNSUPPORTED, "expected device=%.200s", all.c_str());
-    }
-    if (armnn->device == "CpuRef" && threads > 1)
-      return cosrel_fail(error, COSREL_UNSUPPORTED, "expected threads=1, CpuRef has no others");
-    *out = armnn.release();
-    return COSREL_OK;
-  } catch (...) {
-    return caught(error);
-  }
-}
-
 void cosrel_armnn_close(cosrel_armnn *armnn) { delete armnn; }
 
 // ---- Building ----
@@ -604,5 +582,53 @@ cosrel_status cosrel_armnn_run(cosrel_armnn_network *network, void *memory) {
     return COSREL_NOMEM;
   } catch (...) {
     return COSREL_INTERNAL;
+  }
+}
+
+// ---- Opening ----
+
+// A backend may be in the registry and not work: GpuAcc without a GPU. So each is tried.
+static cosrel_status try_out(cosrel_armnn *armnn, cosrel_error *error) {
+  const cosrel_shape dims = {1, {4}};
+  float memory[] = {-2, -1, 1, 2, 9, 9, 9, 9};
+  const float expected[] = {0, 0, 1, 2};
+  cosrel_armnn_network *network = nullptr;
+  cosrel_armnn_graph *graph = cosrel_armnn_graph_create();
+  if (graph == nullptr) return cosrel_fail(error, COSREL_NOMEM, "out of memory");
+  const int32_t x = cosrel_armnn_input(graph, &dims, 0);
+  cosrel_armnn_output(graph, cosrel_armnn_activate(graph, x, COSREL_ARMNN_RELU, 0, 0), sizeof expected);
+  cosrel_status status = cosrel_armnn_load(armnn, graph, &network, error);
+  cosrel_armnn_graph_destroy(graph);
+  if (status != COSREL_OK) return status;
+  status = cosrel_armnn_run(network, memory);
+  cosrel_armnn_unload(network);
+  if (status == COSREL_OK && std::memcmp(memory + 4, expected, sizeof expected) == 0) return COSREL_OK;
+  return cosrel_fail(error, COSREL_UNSUPPORTED, "Arm NN's %.63s does not work here", armnn->device.c_str());
+}
+
+cosrel_status cosrel_armnn_open(const char *device, uint32_t threads, cosrel_armnn **out, cosrel_error *error) {
+  try {
+    std::unique_ptr<cosrel_armnn> armnn(new cosrel_armnn());
+    armnn->threads = threads;
+    const std::vector<std::string> names = list_devices();
+    std::string all;
+    cosrel_status status = cosrel_fail(error, COSREL_UNSUPPORTED, "Arm NN has no backend here");
+    for (const std::string &name : names) {
+      all += (all.empty() ? "" : " or ") + name;
+      if (device[0] != '\0' && name != device) continue;
+      if (name == "CpuRef" && threads > 1)
+        return cosrel_fail(error, COSREL_UNSUPPORTED, "expected threads=1, CpuRef has no others");
+      armnn->device = name;
+      status = try_out(armnn.get(), error);
+      if (status == COSREL_OK) {
+        *out = armnn.release();
+        return COSREL_OK;
+      }
+    }
+    if (armnn->device.empty() && !all.empty())
+      return cosrel_fail(error, COSREL_UNSUPPORTED, "expected device=%.200s", all.c_str());
+    return status;
+  } catch (...) {
+    return caught(error);
   }
 }

@@ -21,10 +21,11 @@ typedef struct cosrel_armnn_network cosrel_armnn_network; /* a loaded one */
 
 /* ---- Devices ---- */
 
-/* Writes the ids of the backends that work here, best first: GpuAcc, CpuAcc, CpuRef, then others by name. That is the
- * order of preference in Arm NN's own samples. Returns how many, at most `max`. */
+/* Writes the ids of the backends in Arm NN's registry, best first: GpuAcc, CpuAcc, CpuRef, then others by name. That is
+ * the order of preference in Arm NN's own samples. Returns how many, at most `max`. */
 uint32_t cosrel_armnn_devices(char (*names)[COSREL_NAME_MAX], uint32_t max);
-/* An empty name means the first of them. threads: for CpuAcc, where this Arm NN can be told; 0 leaves it to Arm NN. */
+/* An empty name means the first of them that works. COSREL_UNSUPPORTED: it is not there, or it does not work. threads:
+ * for CpuAcc, where this Arm NN can be told; 0 leaves it to Arm NN. */
 cosrel_status cosrel_armnn_open(const char *device, uint32_t threads, cosrel_armnn **out, cosrel_error *error);
 /* After all its networks; NULL is fine. */
 void cosrel_armnn_close(cosrel_armnn *armnn);
