@@ -1,5 +1,6 @@
 #include "backends/armnn/armnn_backend.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -11,6 +12,7 @@ typedef struct armnn_backend {
   cosrel_armnn *armnn;
   bool has_cores;
   cosrel_affinity cores;
+  pthread_mutex_t lock;             /* of `prepared`: networks come and go while others run */
   struct cosrel_prepared *prepared; /* all of this instance, the latest first */
   atomic_bool cancelled;
   bool interrupted; /* the last segment ended early */
@@ -29,8 +31,10 @@ static cosrel_status open_instance(const cosrel_backend_spec *spec, cosrel_backe
   backend->has_cores = spec->n_cores > 0;
   backend->cores = cosrel_affinity_of(spec->cores, spec->n_cores);
   atomic_init(&backend->cancelled, false);
+  pthread_mutex_init(&backend->lock, NULL);
   cosrel_status status = cosrel_armnn_open(spec->device, spec->threads, &backend->armnn, error);
   if (status != COSREL_OK) {
+    pthread_mutex_destroy(&backend->lock);
     free(backend);
     return status;
   }
@@ -39,16 +43,21 @@ static cosrel_status open_instance(const cosrel_backend_spec *spec, cosrel_backe
 }
 
 static void close_instance(cosrel_backend *base) {
-  cosrel_armnn_close(((armnn_backend *)base)->armnn);
-  free(base);
+  armnn_backend *backend = (armnn_backend *)base;
+  cosrel_armnn_close(backend->armnn);
+  pthread_mutex_destroy(&backend->lock);
+  free(backend);
 }
 
 /* ---- Making a network ready ---- */
 
 static void release(cosrel_backend *base, cosrel_prepared *prepared) {
-  struct cosrel_prepared **at = &((armnn_backend *)base)->prepared;
+  armnn_backend *backend = (armnn_backend *)base;
+  pthread_mutex_lock(&backend->lock);
+  struct cosrel_prepared **at = &backend->prepared;
   while (*at != NULL && *at != prepared) at = &(*at)->next;
   if (*at != NULL) *at = prepared->next;
+  pthread_mutex_unlock(&backend->lock);
   for (uint32_t u = 0; prepared->units != NULL && u < prepared->network->model.n_units; u++)
     cosrel_armnn_unload(prepared->units[u]);
   free(prepared->units);
@@ -85,8 +94,7 @@ static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network
   if (prepared == NULL) return cosrel_fail(error, COSREL_NOMEM, "%s: out of memory", network->net.name);
   cosrel_affinity before; /* threads inherit where their creator may run */
   bool bound = backend->has_cores && cosrel_affinity_get(&before) && cosrel_affinity_set(&backend->cores);
-  *prepared = (cosrel_prepared){.next = backend->prepared, .network = network};
-  backend->prepared = prepared;
+  prepared->network = network;
   prepared->units = calloc(network->model.n_units, sizeof *prepared->units);
   cosrel_status status = prepared->units != NULL
                              ? load_units(backend, prepared, error)
@@ -96,6 +104,10 @@ static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network
     release(base, prepared);
     return status;
   }
+  pthread_mutex_lock(&backend->lock);
+  prepared->next = backend->prepared;
+  backend->prepared = prepared;
+  pthread_mutex_unlock(&backend->lock);
   *out = prepared;
   return COSREL_OK;
 }
@@ -103,10 +115,14 @@ static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network
 /* Known once the network is ready; before that Arm NN is asked. */
 static bool supports(const cosrel_backend *base, const cosrel_network *network, uint32_t unit,
                      cosrel_precision precision) {
-  const armnn_backend *backend = (const armnn_backend *)base;
+  armnn_backend *backend = (armnn_backend *)(uintptr_t)base; /* for its lock */
   if (precision != COSREL_FP32) return false;
-  for (const cosrel_prepared *p = backend->prepared; p != NULL; p = p->next)
-    if (p->network == network) return p->units[unit] != NULL;
+  pthread_mutex_lock(&backend->lock);
+  const cosrel_prepared *p = backend->prepared;
+  while (p != NULL && p->network != network) p = p->next;
+  bool known = p != NULL, supported = known && p->units[unit] != NULL;
+  pthread_mutex_unlock(&backend->lock);
+  if (known) return supported;
   cosrel_armnn_planner planner;
   if (cosrel_armnn_planner_create(network, &planner, NULL) != COSREL_OK) return false;
   bool can = load_unit(backend, &planner, unit, NULL) == COSREL_OK;
