@@ -115,7 +115,7 @@ static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network
 /* Known once the network is ready; before that Arm NN is asked. */
 static bool supports(const cosrel_backend *base, const cosrel_network *network, uint32_t unit,
                      cosrel_precision precision) {
-  armnn_backend *backend = (armnn_backend *)(uintptr_t)base; /* for its lock */
+  armnn_backend *backend = (armnn_backend *)base; /* for its lock */
   if (precision != COSREL_FP32) return false;
   pthread_mutex_lock(&backend->lock);
   const cosrel_prepared *p = backend->prepared;
