@@ -296,6 +296,28 @@ static void chunks_follow_each_other(void **state) {
   assert_int_equal(tiles, 75 * 65);
 }
 
+/* FP16 needs a device with cl_khr_fp16; where there is none, what clang says must do. */
+static void kernels_compile_for_half(void **state) {
+  (void)state;
+  static const char *const names[] = {"conv", "gemm", "dense", "depthwise", "peak"};
+  const char *folder_of_kernels = "backends/opencl/kernels";
+  char line[512];
+  if (system("clang --version >/dev/null 2>&1") != 0) {
+    printf("skipped: kernels in half precision (no clang)\n");
+    return;
+  }
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (int vec = 4; vec <= 16; vec *= 2) {
+      snprintf(line, sizeof line,
+               "cd %s && cat common.cl vector.cl %s.cl | clang -x cl -cl-std=CL1.2 -Xclang -finclude-default-header "
+               "-target spir64 -fsyntax-only -Werror -Dcl_khr_fp16 -DFP16 -DVEC=%d -DROWS=4 -DSTEP=4 -DSPLIT=8 "
+               "-DKERNEL_W=3 -DSTRIDE_W=1 -DDILATION_W=1 -",
+               folder_of_kernels, names[i], vec);
+      if (system(line) != 0) fail_msg("%s.cl with FP16 and VEC %d does not compile", names[i], vec);
+    }
+  }
+}
+
 /* ---- What the tuner keeps ---- */
 
 static char folder[] = "/tmp/cosrel-opencl-XXXXXX";
@@ -460,6 +482,7 @@ int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_way_agrees),
       cmocka_unit_test(chunks_follow_each_other),
+      cmocka_unit_test(kernels_compile_for_half),
       cmocka_unit_test(choices_are_kept_and_checked),
       cmocka_unit_test(hostile_choices_count_as_nothing),
       cmocka_unit_test(kernels_are_clean_under_oclgrind),

@@ -59,12 +59,16 @@ typedef struct cosrel_cl_weights {
 /* The ways that make sense on the device, the best guess first; at least one. */
 uint32_t cosrel_cl_layer_ways(const cosrel_cl_layer *layer, const cosrel_cl_device *device,
                               cosrel_cl_way ways[COSREL_CL_WAYS_MAX]);
+/* Blocks of way->vec output channels or columns, of all groups. */
+uint64_t cosrel_cl_layer_blocks(const cosrel_cl_layer *layer, const cosrel_cl_way *way);
+/* Of all images, that a convolution computes. */
+static inline uint64_t cosrel_cl_layer_pixels(const cosrel_cl_layer *l) { return (uint64_t)l->n * l->out_h * l->out_w; }
 /* What a way needs. */
 cosrel_cl_layer_sizes cosrel_cl_layer_measure(const cosrel_cl_layer *layer, const cosrel_cl_way *way);
 /* Fills sizes.weights floats and sizes.bias floats, which are zeroed before. */
 void cosrel_cl_layer_pack(const cosrel_cl_layer *layer, const cosrel_cl_way *way, const cosrel_cl_weights *from,
                           float *weights, float *bias);
-/* How many launches, and one of them; they run in order. */
+/* How many launches, and one of them; they run in order (layer_launch.c). */
 uint32_t cosrel_cl_layer_launches(const cosrel_cl_layer *layer, const cosrel_cl_way *way);
 cosrel_cl_launch cosrel_cl_layer_launch(const cosrel_cl_layer *layer, const cosrel_cl_way *way,
                                         const cosrel_cl_layer_places *places, uint32_t index);

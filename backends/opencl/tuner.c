@@ -210,7 +210,9 @@ static bool measure(cosrel_cl_tuner *tuner, const cosrel_cl_layer *layer, const 
     best[i] = cosrel_cl_tuner_time(tuner, layer, &ways[i]) < 0 ? -1 : INT64_MAX;
   }
   cosrel_time begun = cosrel_monotonic_now();
-  for (int run = 0; run < RUNS_MAX && (run < 2 || cosrel_monotonic_now() - begun < ENOUGH); run++) {
+  for (int run = 0; run < RUNS_MAX; run++) {
+    cosrel_time now = cosrel_monotonic_now();
+    if (run > 0 && (now >= tuner->deadline || (run > 1 && now - begun >= ENOUGH))) break;
     for (uint32_t i = 0; i < n; i++) {
       cosrel_time time = best[i] < 0 ? -1 : cosrel_cl_tuner_time(tuner, layer, &ways[i]);
       if (time < best[i]) best[i] = time;

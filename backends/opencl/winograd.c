@@ -1,5 +1,25 @@
-/* G w G' for F(4x4, 3x3), after Lavin and Gray (see kernels/winograd.cl), in doubles. */
+/* What F(4x4, 3x3) of kernels/winograd.cl needs; G w G' in doubles. */
 #include "backends/opencl/winograd.h"
+
+/* Of chunks: elements between the launches, weights of one position, tiles that all tile sizes divide. */
+#define CHUNK_ELEMENTS (UINT64_C(1) << 20)
+#define CHUNK_WEIGHTS (UINT64_C(1) << 14)
+#define CHUNK_STEP 24
+
+static uint64_t divide_up(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
+
+uint64_t cosrel_cl_winograd_chunk(const cosrel_cl_layer *l) {
+  uint64_t tiles = cosrel_cl_winograd_tiles(l);
+  uint64_t limit = CHUNK_ELEMENTS / (COSREL_CL_WINOGRAD_POSITIONS * (l->in_c + l->out_c));
+  if ((uint64_t)l->in_c * l->out_c > CHUNK_WEIGHTS || tiles <= limit || limit < CHUNK_STEP) return tiles;
+  return divide_up(divide_up(tiles, divide_up(tiles, limit)), CHUNK_STEP) * CHUNK_STEP;
+}
+
+uint64_t cosrel_cl_winograd_middle(const cosrel_cl_layer *l) {
+  return divide_up(COSREL_CL_WINOGRAD_POSITIONS * cosrel_cl_winograd_chunk(l) * l->in_c, 16) * 16;
+}
+
+/* ---- Weights ---- */
 
 static const double g[6][3] = {
     {1.0 / 4, 0, 0},

@@ -7,8 +7,9 @@
  * the arithmetic up.
  *
  * Weights are packed in blocks of VEC columns, those that do not exist being 0: weights[block][c][VEC]. Tensors are
- * fp32. With FP16 the weights and all arithmetic are `half`, as a GPU of a phone has it at twice the rate; tensors are
- * converted where they are read and written.
+ * fp32. With FP16, for devices with cl_khr_fp16, the weights and all arithmetic are `half`, as a GPU of a phone has it at
+ * twice the rate; tensors are converted where they are read and written. (Nothing asks for that yet: the runtime computes
+ * in fp32.)
  *
  * A tuner chooses: VEC (4, 8 or 16), ROWS (1 to 8), and STEP (1, or 4 to load four neighbouring inputs at once). */
 #ifdef FP16
