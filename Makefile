@@ -204,11 +204,11 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@COSREL=$(BUILD)/cosrel experiments/demo.sh $(BUILD)/demo
 
-# Trains the shipped policy again, from bundled files: the same bytes at any number of threads. A minute or two.
+# Trains the shipped policy again, from bundled files: the same bytes at any number of threads. A few minutes.
 policy: deps
 	@$(MAKE) --no-print-directory all
 	$(BUILD)/cosrel train --profile traces/profiles/snapdragon865.json traces/profiles/snapdragon8gen2.json \
-	  --workload experiments/workloads/train/*.json --seed 1 -o agent/cosrel.safetensors
+	  --workload experiments/workloads/train/*.json --mixes 240 --seed 1 -o agent/cosrel.safetensors
 
 # What the shipped policy is worth (experiments/proof.sh says what is run): a quarter of an hour, QUICK=1 for a taste.
 proof: deps

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sched/observe.h"
+#include "sched/policies/base.h"
 #include "sched/policies/lookahead.h"
 
 enum { TRIED = 6 }; /* choices that planning looks at */
@@ -16,7 +17,7 @@ static const double guard_ntt = 20, guard_sum = 10;
 
 typedef struct learned {
   const cosrel_normaliser *normaliser;
-  const cosrel_mlp *net;
+  const cosrel_mlp *net; /* NULL: the base heuristic decides */
   cosrel_objective objective;
   double guard_floor_ns;
   cosrel_observation observation; /* rows and choices owned */
@@ -120,6 +121,7 @@ static cosrel_candidate learned_decide(void *self, const cosrel_case *c, const c
     l->report.guarded++;
     return cosrel_observation_candidate(o, (uint32_t)row, COSREL_RUN_LENGTHS - 1);
   }
+  if (l->net == NULL) return cosrel_base_decide(NULL, c, state);
   cosrel_mlp_normalise(l->normaliser, o);
   cosrel_mlp_logits(l->net, o, l->logits);
   uint32_t best[TRIED];
@@ -155,7 +157,7 @@ cosrel_status cosrel_agent_policy(const cosrel_agent *agent, const cosrel_case *
   learned *l = calloc(1, sizeof *l);
   if (l == NULL) return cosrel_fail(error, COSREL_NOMEM, "no memory for a policy");
   l->normaliser = &agent->normaliser;
-  l->net = cosrel_case_is_closed(c) ? &agent->closed : &agent->open;
+  l->net = cosrel_case_is_closed(c) ? NULL : &agent->net;
   l->objective = c->workload->objective;
   for (uint32_t s = 0; s < c->n_streams; s++) l->guard_floor_ns += guard_sum * c->streams[s].isolated_ns;
   l->observation.rows = calloc((size_t)max_rows * COSREL_ROW_SIZE, sizeof(float));
@@ -166,7 +168,7 @@ cosrel_status cosrel_agent_policy(const cosrel_agent *agent, const cosrel_case *
   if (status == COSREL_OK && (!l->observation.rows || !l->observation.choices || !l->logits))
     status = cosrel_fail(error, COSREL_NOMEM, "no memory for a policy");
   if (plan_budget == COSREL_PLAN_DEFAULT) plan_budget = budget_default;
-  if (cosrel_case_is_closed(c)) plan_budget = 0; /* there planning is worse than the network alone */
+  if (l->net == NULL) plan_budget = 0;
   l->plan_budget = plan_budget;
   if (status == COSREL_OK && plan_budget > 0 && cosrel_lookahead_create(c, &l->look) != COSREL_OK)
     status = cosrel_fail(error, COSREL_NOMEM, "no memory for planning");

@@ -9,11 +9,10 @@
 #include "agent/mlp.h"
 #include "sched/policy.h"
 
-#define COSREL_AGENT_VERSION "1"
+#define COSREL_AGENT_VERSION "2"
 
 typedef struct cosrel_agent {
-  cosrel_mlp open;   /* for workloads with arrivals of their own */
-  cosrel_mlp closed; /* for closed loops, where fairness counts and nothing is late */
+  cosrel_mlp net;
   cosrel_normaliser normaliser;
   char provenance[8192]; /* how it was trained, one line of JSON */
 } cosrel_agent;
@@ -26,9 +25,11 @@ cosrel_status cosrel_agent_parse(const char *bytes, size_t size, const char *whe
 cosrel_status cosrel_agent_write(const char *path, const cosrel_agent *agent, cosrel_error *error);
 
 /* A policy that takes the choice with the highest logit. The agent is borrowed and shared read-only. Outside the
- * network: starvation guard  a head older than 20 T and than ten times all streams' T together goes first, to the end,
- * where it finishes earliest fall-back         whatever is not a number, or not seen by the features, is decided by
- * earliest finish time */
+ * network:
+ *   starvation guard  a head older than 20 T and than ten times all streams' T together goes first, to the end, where
+ *                     it finishes earliest
+ *   fall-back         whatever is not a number, or not seen by the features, is decided by earliest finish time
+ *   closed loops      are left to the base heuristic (sched/policies/base.h): no training has done better there */
 cosrel_status cosrel_agent_policy(const cosrel_agent *agent, const cosrel_case *c, uint32_t plan_budget,
                                   cosrel_policy *out, cosrel_error *error);
 

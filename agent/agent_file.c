@@ -18,13 +18,10 @@ cosrel_status cosrel_agent_write(const char *path, const cosrel_agent *agent, co
       {"provenance", agent->provenance},
   };
   const cosrel_safetensor tensors[] = {
-#define X(name, rows, columns) {"open." #name, "F32", (rows), (columns), agent->open.name},
+#define X(name, rows, columns) {#name, "F32", (rows), (columns), agent->net.name},
       COSREL_MLP_TENSORS(X)
 #undef X
-#define X(name, rows, columns) {"closed." #name, "F32", (rows), (columns), agent->closed.name},
-          COSREL_MLP_TENSORS(X)
-#undef X
-              {"row_mean", "F32", 1, COSREL_ROW_SIZE, agent->normaliser.row_mean},
+          {"row_mean", "F32", 1, COSREL_ROW_SIZE, agent->normaliser.row_mean},
       {"row_scale", "F32", 1, COSREL_ROW_SIZE, agent->normaliser.row_scale},
       {"context_mean", "F32", 1, COSREL_CONTEXT_SIZE, agent->normaliser.context_mean},
       {"context_scale", "F32", 1, COSREL_CONTEXT_SIZE, agent->normaliser.context_scale},
@@ -50,9 +47,7 @@ static cosrel_status load(const cosrel_safetensors *file, cosrel_agent *out, cos
   if (status == COSREL_OK) status = expect(file, "run_lengths", run_lengths, error);
 #define GET(name, rows, columns, to) \
   if (status == COSREL_OK) status = cosrel_safetensors_get(file, name, "F32", rows, columns, to, error)
-#define X(name, rows, columns)                       \
-  GET("open." #name, rows, columns, out->open.name); \
-  GET("closed." #name, rows, columns, out->closed.name);
+#define X(name, rows, columns) GET(#name, rows, columns, out->net.name);
   COSREL_MLP_TENSORS(X)
 #undef X
   GET("row_mean", 1, COSREL_ROW_SIZE, out->normaliser.row_mean);

@@ -154,8 +154,7 @@ typedef struct curves {
 } curves;
 
 static const char csv_header[] =
-    "iteration,decisions,reward,score_open,score_closed,best_open,best_closed,policy_loss,value_loss,entropy,kl,clip_"
-    "share,explained_variance,"
+    "iteration,decisions,utility,score,best_score,gain,most,policy_loss,entropy,"
     "gradient_norm,rate\n";
 
 /* Keeps the rows of a CSV up to an iteration: those after it come again. */
@@ -198,30 +197,22 @@ static cosrel_status curves_open(const char *folder, uint64_t iteration, curves 
 
 static void curves_add(curves *out, const cosrel_train_report *r, double decisions_per_s) {
   if (out->csv == NULL) return;
-  fprintf(out->csv, "%llu,%llu,%.6g,", (unsigned long long)r->iteration, (unsigned long long)r->decisions, r->reward);
-  if (r->validated)
-    fprintf(out->csv, "%.6g,%.6g,%.6g,%.6g", r->score_open, r->score_closed, r->best_open, r->best_closed);
-  if (!r->validated) fputs(",,,", out->csv);
-  fprintf(out->csv, ",%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g\n", r->policy_loss, r->value_loss, r->entropy, r->kl,
-          r->clip_share, r->explained_variance, r->gradient_norm, r->rate);
+  fprintf(out->csv, "%llu,%llu,%.6g,", (unsigned long long)r->iteration, (unsigned long long)r->decisions, r->utility);
+  if (r->validated) fprintf(out->csv, "%.6g,%.6g", r->score, r->best_score);
+  if (!r->validated) fputs(",", out->csv);
+  fprintf(out->csv, ",%.6g,%.6g,%.6g,%.6g,%.6g,%.6g\n", r->gain, r->most, r->policy_loss, r->entropy, r->gradient_norm,
+          r->rate);
   const struct {
     const char *tag;
     double value;
   } scalars[] = {
-      {"charts/episodic_return", r->reward},
-      {"charts/learning_rate", r->rate},
-      {"charts/SPS", decisions_per_s},
-      {"losses/policy_loss", r->policy_loss},
-      {"losses/value_loss", r->value_loss},
-      {"losses/entropy", r->entropy},
-      {"losses/approx_kl", r->kl},
-      {"losses/clipfrac", r->clip_share},
-      {"losses/explained_variance", r->explained_variance},
-      {"charts/validation_u", r->score_open},
-      {"charts/validation_bound_share", r->score_closed},
+      {"charts/episodic_return", r->utility}, {"charts/learning_rate", r->rate},
+      {"charts/SPS", decisions_per_s},        {"charts/gain", r->gain},
+      {"losses/policy_loss", r->policy_loss}, {"losses/entropy", r->entropy},
+      {"charts/validation_u", r->score},
   };
   double now = (double)time(NULL);
-  for (size_t i = 0; i < sizeof scalars / sizeof *scalars - (r->validated ? 0 : 2); i++)
+  for (size_t i = 0; i < sizeof scalars / sizeof *scalars - (r->validated ? 0 : 1); i++)
     cosrel_tensorboard_scalar(&out->tb, now, (int64_t)r->decisions, scalars[i].tag, (float)scalars[i].value);
   fflush(out->csv);
   cosrel_tensorboard_flush(&out->tb);
@@ -291,8 +282,7 @@ static cosrel_status train(const run *r, cosrel_trainer *trainer, const char *ke
     curves_add(&log, &report, rate);
     if (!r->quiet) {
       char note[96];
-      snprintf(note, sizeof note, "%.0f decisions/s, validation: utility %.4f, closed loop %.4f of the bound", rate,
-               fmax(report.best_open, 0), fmax(report.best_closed, 0));
+      snprintf(note, sizeof note, "%.0f decisions/s, validation: utility %.4f", rate, fmax(report.best_score, 0));
       cosrel_progress_update(&progress, report.iteration, note);
     }
     bool stop = cosrel_interrupted();
@@ -310,8 +300,8 @@ static cosrel_status train(const run *r, cosrel_trainer *trainer, const char *ke
   if (status == COSREL_OK) status = write_policy(trainer, r->policy, key, error);
   if (status == COSREL_OK) remove(r->checkpoint);
   if (status == COSREL_OK && !r->quiet)
-    fprintf(stderr, "%s: trained on %llu decisions, validation: utility %.4f, closed loop %.4f of the bound\n",
-            r->policy, (unsigned long long)report.decisions, report.best_open, report.best_closed);
+    fprintf(stderr, "%s: trained on %llu decisions, validation: utility %.4f\n", r->policy,
+            (unsigned long long)report.decisions, report.best_score);
   return status;
 }
 
@@ -329,33 +319,34 @@ int cosrel_cmd_train(int argc, char **argv) {
   cosrel_strings profiles = {0}, workloads = {0}, faults = {0};
   cosrel_train_options o = cosrel_train_defaults();
   run r = {.checkpoint_s = 10};
-  uint64_t threads = 0, n_mixes = 80, n_envs = o.n_envs, n_steps = o.n_steps, epochs = o.epochs,
+  uint64_t threads = 0, n_mixes = 80, n_envs = o.n_envs, n_lessons = o.n_lessons, epochs = o.epochs,
            minibatch = o.minibatch;
-  double entropy = (double)o.weights.entropy;
   const cosrel_option options[] = {
       {"profile", COSREL_OPTION_FILES, &profiles, "P", "device profiles to train on", 0, 0, true},
       {"workload", COSREL_OPTION_FILES, &workloads, "W", "workloads to train on, each on every profile", 0, 0, true},
       {"o", COSREL_OPTION_TEXT, &r.policy, "POLICY", "policy file to write", 0, 0, true},
       {"mixes", COSREL_OPTION_COUNT, &n_mixes, "N", "random mixes of each profile's models to train on as well (80)", 0,
        10000, false},
-      {"decisions", COSREL_OPTION_COUNT, &o.decisions, "N", "decisions to train on (1500000)", 1, 1e12, false},
+      {"decisions", COSREL_OPTION_COUNT, &o.decisions, "N", "decisions to learn from (600000)", 1, 1e12, false},
       {"seed", COSREL_OPTION_COUNT, &o.seed, "N", "keys every random draw (1)", 0, 1e18, false},
       {"threads", COSREL_OPTION_COUNT, &threads, "N", "threads; any number gives the same policy (all processors)", 1,
        256, false},
       {"logdir", COSREL_OPTION_TEXT, &r.logdir, "D", "folder for train.csv and a TensorBoard event file", 0, 0, false},
       {"resume", COSREL_OPTION_FLAG, &r.resume, NULL, "go on from POLICY.checkpoint", 0, 0, false},
       {"checkpoint-s", COSREL_OPTION_NUMBER, &r.checkpoint_s, "S", "seconds between checkpoints (10)", 0, 1e6, false},
-      {"envs", COSREL_OPTION_COUNT, &n_envs, "N", "environments, a quarter of them closed loops (64)", 2, 4096, false},
-      {"steps", COSREL_OPTION_COUNT, &n_steps, "N", "decisions of each environment in an iteration (128)", 2, 65536,
-       false},
-      {"epochs", COSREL_OPTION_COUNT, &epochs, "N", "passes over an iteration's decisions (3)", 1, 100, false},
-      {"minibatch", COSREL_OPTION_COUNT, &minibatch, "N", "decisions of an Adam step (1024)", 8, COSREL_MINIBATCH_MAX,
+      {"envs", COSREL_OPTION_COUNT, &n_envs, "N", "environments (64)", 1, 4096, false},
+      {"steps", COSREL_OPTION_COUNT, &n_lessons, "N", "decisions that each environment adds to an iteration (64)", 2,
+       65536, false},
+      {"epochs", COSREL_OPTION_COUNT, &epochs, "N", "passes over an iteration's decisions (4)", 1, 100, false},
+      {"minibatch", COSREL_OPTION_COUNT, &minibatch, "N", "decisions of an Adam step (512)", 8, COSREL_MINIBATCH_MAX,
        false},
       {"rate", COSREL_OPTION_NUMBER, &o.rate, "X", "learning rate at the start, decaying to 0 (0.001)", 1e-9, 1, false},
-      {"entropy", COSREL_OPTION_NUMBER, &entropy, "X", "weight of the entropy bonus, decaying to 0 (0.003)", 0, 1,
+      {"entropy", COSREL_OPTION_NUMBER, &o.entropy, "X", "weight of the entropy bonus, decaying to 0 (0.03)", 0, 1,
        false},
-      {"rare", COSREL_OPTION_NUMBER, &o.curriculum.rare, "X",
-       "reward: 0 counts every request alike (U), 1 every stream (ANTT) (0.4)", 0, 1, false},
+      {"rare", COSREL_OPTION_NUMBER, &o.taste.rare, "X",
+       "0 counts every request alike (U), 1 every stream (ANTT) (0.4)", 0, 1, false},
+      {"late", COSREL_OPTION_NUMBER, &o.taste.late, "X", "0 minds no delay beyond utility 0, 1 every one alike (0.5)",
+       0, 1, false},
       {"fault", COSREL_OPTION_FILES, &faults, "SPEC...", COSREL_FAULT_HELP, 0, 0, false},
       {"quiet", COSREL_OPTION_FLAG, &r.quiet, NULL, "no progress", 0, 0, false},
       {0},
@@ -363,7 +354,7 @@ int cosrel_cmd_train(int argc, char **argv) {
   const cosrel_usage usage = {
       "train",
       "--profile P... --workload W... -o POLICY [options]",
-      "Trains a policy by PPO on simulated devices, and keeps the best on validation runs.",
+      "Trains a policy on simulated devices by trying every choice, and keeps the best on validation runs.",
       "cosrel train --profile traces/profiles/snapdragon865.json --workload experiments/workloads/train/*.json "
       "-o my.safetensors --logdir runs/my",
       0,
@@ -371,9 +362,8 @@ int cosrel_cmd_train(int argc, char **argv) {
   cosrel_parse parse = cosrel_options_parse(&usage, options, argc, argv, NULL);
   if (parse != COSREL_PARSE_OK) return cosrel_parse_exit(parse);
   o.threads = (uint32_t)(threads > 0 ? threads : (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
-  o.n_envs = (uint32_t)n_envs, o.n_steps = (uint32_t)n_steps, o.epochs = (uint32_t)epochs;
-  o.n_closed = o.n_envs < 4 ? 1 : o.n_envs / 4;
-  o.minibatch = (uint32_t)minibatch, o.weights.entropy = (float)entropy;
+  o.n_envs = (uint32_t)n_envs, o.n_lessons = (uint32_t)n_lessons, o.epochs = (uint32_t)epochs;
+  o.minibatch = (uint32_t)minibatch;
   snprintf(r.checkpoint, sizeof r.checkpoint, "%s.checkpoint", r.policy);
 
   cosrel_error error = {{0}};
@@ -388,10 +378,10 @@ int cosrel_cmd_train(int argc, char **argv) {
   if (status == COSREL_OK) {
     json_object_set_new(
         in.provenance, "options",
-        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f}", "decisions", (json_int_t)o.decisions, "seed",
+        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f}", "decisions", (json_int_t)o.decisions, "seed",
                   (json_int_t)o.seed, "mixes", (json_int_t)n_mixes, "envs", (json_int_t)n_envs, "steps",
-                  (json_int_t)n_steps, "epochs", (json_int_t)epochs, "minibatch", (json_int_t)minibatch, "rate", o.rate,
-                  "entropy", entropy, "rare", o.curriculum.rare));
+                  (json_int_t)n_lessons, "epochs", (json_int_t)epochs, "minibatch", (json_int_t)minibatch, "rate",
+                  o.rate, "entropy", o.entropy, "rare", o.taste.rare, "late", o.taste.late));
     for (uint32_t i = 0; i < faults.n; i++) {
       if (i == 0) json_object_set_new(in.provenance, "faults", json_array());
       json_array_append_new(json_object_get(in.provenance, "faults"), json_string(faults.items[i]));

@@ -8,22 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-  R = COSREL_ROW_SIZE,
-  C = COSREL_CONTEXT_SIZE,
-  H1 = COSREL_HIDDEN1,
-  H2 = COSREL_HIDDEN2,
-  K = COSREL_RUN_LENGTHS,
-  V = COSREL_VALUE_HIDDEN
-};
+enum { R = COSREL_ROW_SIZE, C = COSREL_CONTEXT_SIZE, H1 = COSREL_HIDDEN1, H2 = COSREL_HIDDEN2, K = COSREL_RUN_LENGTHS };
 
 struct cosrel_loss_scratch {
   float *block;
-  uint32_t *owner;                     /* [N] decision of a row */
-  float *x, *h1, *h2, *z;              /* [N][R], [N][H1], [N][H2], [N][K] */
-  float *dh1, *dh2, *dz;               /* gradients of h1, h2, z */
-  float *context, *base, *dbase;       /* [D][C], [D][H1], [D][H1] */
-  float *v1, *v2, *v, *dv1, *dv2, *dv; /* value net: [D][V], [D][V], [D][1] and gradients */
+  uint32_t *owner;               /* [N] decision of a row */
+  float *x, *h1, *h2, *z;        /* [N][R], [N][H1], [N][H2], [N][K] */
+  float *dh1, *dh2, *dz;         /* gradients of h1, h2, z */
+  float *context, *base, *dbase; /* [D][C], [D][H1], [D][H1] */
 };
 
 cosrel_status cosrel_loss_scratch_create(uint32_t max_decisions, uint32_t max_rows, cosrel_loss_scratch **out) {
@@ -31,7 +23,7 @@ cosrel_status cosrel_loss_scratch_create(uint32_t max_decisions, uint32_t max_ro
   cosrel_loss_scratch *s = calloc(1, sizeof *s);
   *out = s;
   if (s == NULL) return COSREL_NOMEM;
-  s->block = calloc(n * (R + 2 * (H1 + H2 + K)) + d * (C + 2 * H1 + 4 * V + 2), sizeof(float));
+  s->block = calloc(n * (R + 2 * (H1 + H2 + K)) + d * (C + 2 * H1), sizeof(float));
   s->owner = calloc(n, sizeof *s->owner);
   if (s->block == NULL || s->owner == NULL) {
     cosrel_loss_scratch_destroy(s);
@@ -50,12 +42,6 @@ cosrel_status cosrel_loss_scratch_create(uint32_t max_decisions, uint32_t max_ro
   TAKE(context, d * C);
   TAKE(base, d * H1);
   TAKE(dbase, d * H1);
-  TAKE(v1, d * V);
-  TAKE(v2, d * V);
-  TAKE(v, d);
-  TAKE(dv1, d * V);
-  TAKE(dv2, d * V);
-  TAKE(dv, d);
 #undef TAKE
   return COSREL_OK;
 }
@@ -101,82 +87,55 @@ static void sum_rows(const float *d, float *out, uint32_t n, int q, float scale)
 static uint32_t gather(const cosrel_sample *samples, uint32_t n, cosrel_loss_scratch *s) {
   uint32_t rows = 0;
   for (uint32_t d = 0; d < n; d++) {
-    const cosrel_rollout *rollout = samples[d].rollout;
-    const cosrel_experience *e = &rollout->steps[samples[d].step];
-    memcpy(&s->context[d * C], &rollout->contexts[samples[d].step * C], C * sizeof(float));
-    memcpy(&s->x[(size_t)rows * R], &rollout->rows[(size_t)e->first_row * R], (size_t)e->n_rows * R * sizeof(float));
-    for (uint32_t r = 0; r < e->n_rows; r++) s->owner[rows++] = d;
+    const cosrel_experience *e = samples[d].experience;
+    const cosrel_lesson *lesson = &e->lessons[samples[d].lesson];
+    memcpy(&s->context[d * C], &e->contexts[samples[d].lesson * C], C * sizeof(float));
+    memcpy(&s->x[(size_t)rows * R], &e->rows[(size_t)lesson->first_row * R],
+           (size_t)lesson->n_rows * R * sizeof(float));
+    for (uint32_t r = 0; r < lesson->n_rows; r++) s->owner[rows++] = d;
   }
   return rows;
 }
 
-/* Softmax over the offered choices of one decision; gradient of its policy loss with respect to its logits. */
-static void policy_loss(const cosrel_sample *sample, const cosrel_loss_weights *weights, float *z, float *dz,
+/* Softmax over the choices tried of one decision; gradient of its loss with respect to its logits:
+ * dL/dz(a) = - pi(a) (A(a) - mean A) + entropy_weight pi(a) (log pi(a) + H), with the mean over pi. */
+static void policy_loss(const cosrel_sample *sample, float entropy_weight, float *z, float *dz,
                         cosrel_loss_sums *sums) {
-  const cosrel_experience *e = &sample->rollout->steps[sample->step];
-  const uint8_t *offered = &sample->rollout->offered[e->first_row];
-  uint32_t n = e->n_rows * K, chosen = (uint32_t)e->row * K + e->length;
+  const cosrel_experience *e = sample->experience;
+  const cosrel_lesson *lesson = &e->lessons[sample->lesson];
+  const uint8_t *tried = &e->tried[lesson->first_row];
+  const float *value = &e->values[(size_t)lesson->first_row * K];
+  uint32_t n = lesson->n_rows * K;
   float top = -INFINITY;
-  double sum = 0, entropy = 0;
-  for (uint32_t r = 0; r < e->n_rows; r++)
-    if (offered[r] & COSREL_OFFERED_BASE) z[r * K + K - 1] += COSREL_BASE_LOGIT;
+  double sum = 0, entropy = 0, mean = 0, most = -INFINITY;
+  for (uint32_t r = 0; r < lesson->n_rows; r++)
+    if (tried[r] & COSREL_TRIED_BASE) z[r * K + K - 1] += COSREL_BASE_LOGIT;
   for (uint32_t i = 0; i < n; i++) {
-    if (!(offered[i / K] >> (i % K) & 1)) z[i] = -INFINITY;
+    if (!(tried[i / K] >> (i % K) & 1)) z[i] = -INFINITY;
     top = z[i] > top ? z[i] : top;
   }
-  for (uint32_t i = 0; i < n; i++) sum += (double)expf(z[i] - top);
+  for (uint32_t i = 0; i < n; i++) sum += exp((double)(z[i] - top));
   double log_sum = log(sum);
   for (uint32_t i = 0; i < n; i++) {
     if (z[i] == -INFINITY) continue;
-    double log_p = (double)(z[i] - top) - log_sum;
-    entropy -= exp(log_p) * log_p;
+    double log_p = (double)(z[i] - top) - log_sum, p = exp(log_p);
+    entropy -= p * log_p;
+    mean += p * (double)value[i];
+    most = fmax(most, (double)value[i]);
   }
-  double log_ratio = (double)(z[chosen] - top) - log_sum - e->log_probability, ratio = exp(log_ratio);
-  double advantage = sample->advantage, low = 1 - weights->clip, high = 1 + weights->clip;
-  double clamped = ratio < low ? low : ratio > high ? high : ratio;
-  bool active = ratio * advantage <= clamped * advantage;
-  double d_log_p = active ? -advantage * ratio : 0;
   for (uint32_t i = 0; i < n; i++) {
     dz[i] = 0;
     if (z[i] == -INFINITY) continue;
     double log_p = (double)(z[i] - top) - log_sum, p = exp(log_p);
-    dz[i] = (float)(d_log_p * ((i == chosen) - p) + weights->entropy * p * (log_p + entropy));
+    dz[i] = (float)(p * (mean - (double)value[i]) + (double)entropy_weight * p * (log_p + entropy));
   }
-  sums->policy -= fmin(ratio * advantage, clamped * advantage);
+  sums->gain += mean;
+  sums->most += most;
   sums->entropy += entropy;
-  sums->kl += ratio - 1 - log_ratio; /* Schulman's low-variance estimate */
-  sums->clipped += ratio != clamped;
 }
 
-static void value_loss(const cosrel_mlp *net, const cosrel_sample *samples, uint32_t n,
-                       const cosrel_loss_weights *weights, float scale, cosrel_loss_scratch *s, cosrel_mlp *g,
-                       cosrel_loss_sums *sums) {
-  fill_rows(net->value_bias1, s->v1, n, V);
-  forward(s->context, net->value_context, s->v1, n, C, V, 1);
-  relu(s->v1, (size_t)n * V);
-  fill_rows(net->value_bias2, s->v2, n, V);
-  forward(s->v1, net->value_hidden, s->v2, n, V, V, 1);
-  relu(s->v2, (size_t)n * V);
-  fill_rows(net->value_bias3, s->v, n, 1);
-  forward(s->v2, net->value_out, s->v, n, V, 1, 1);
-  for (uint32_t d = 0; d < n; d++) {
-    float error = s->v[d] - samples[d].rollout->steps[samples[d].step].target;
-    s->dv[d] = weights->value * error;
-    sums->value += 0.5 * (double)error * error;
-  }
-  backward_weights(s->v2, s->dv, g->value_out, n, V, 1, scale);
-  sum_rows(s->dv, g->value_bias3, n, 1, scale);
-  backward_relu(s->dv, net->value_out, s->v2, s->dv2, n, V, 1);
-  backward_weights(s->v1, s->dv2, g->value_hidden, n, V, V, scale);
-  sum_rows(s->dv2, g->value_bias2, n, V, scale);
-  backward_relu(s->dv2, net->value_hidden, s->v1, s->dv1, n, V, V);
-  backward_weights(s->context, s->dv1, g->value_context, n, C, V, scale);
-  sum_rows(s->dv1, g->value_bias1, n, V, scale);
-}
-
-void cosrel_loss_gradient(const cosrel_mlp *net, const cosrel_sample *samples, uint32_t n,
-                          const cosrel_loss_weights *weights, float scale, cosrel_loss_scratch *s, cosrel_mlp *g,
-                          cosrel_loss_sums *sums) {
+void cosrel_loss_gradient(const cosrel_mlp *net, const cosrel_sample *samples, uint32_t n, float entropy_weight,
+                          float scale, cosrel_loss_scratch *s, cosrel_mlp *g, cosrel_loss_sums *sums) {
   uint32_t rows = gather(samples, n, s);
   memset(sums, 0, sizeof *sums);
 
@@ -192,8 +151,8 @@ void cosrel_loss_gradient(const cosrel_mlp *net, const cosrel_sample *samples, u
   forward(s->h2, net->policy_out, s->z, rows, H2, K, 1);
 
   for (uint32_t d = 0, row = 0; d < n; d++) {
-    policy_loss(&samples[d], weights, &s->z[row * K], &s->dz[row * K], sums);
-    row += samples[d].rollout->steps[samples[d].step].n_rows;
+    policy_loss(&samples[d], entropy_weight, &s->z[row * K], &s->dz[row * K], sums);
+    row += samples[d].experience->lessons[samples[d].lesson].n_rows;
   }
 
   backward_weights(s->h2, s->dz, g->policy_out, rows, H2, K, scale);
@@ -208,6 +167,4 @@ void cosrel_loss_gradient(const cosrel_mlp *net, const cosrel_sample *samples, u
     for (int j = 0; j < H1; j++) s->dbase[s->owner[i] * H1 + (uint32_t)j] += s->dh1[i * H1 + (uint32_t)j];
   backward_weights(s->context, s->dbase, g->policy_context, n, C, H1, scale);
   sum_rows(s->dbase, g->policy_bias1, n, H1, scale);
-
-  value_loss(net, samples, n, weights, scale, s, g, sums);
 }

@@ -1,21 +1,21 @@
-/* The PPO loss (Schulman et al. 2017) of a few decisions and its gradient, batched over all their rows.
+/* What the network learns from the values of choices (agent/branch.h), and the gradient, batched over a few decisions.
  *
- *   ratio = exp(log pi(a) - log pi_old(a))
- *   L = sum over decisions of  - min(ratio A, clip(ratio, 1 - eps, 1 + eps) A) - entropy_weight H(pi)
- *                              + value_weight / 2 (V - target)^2 */
+ *   L = sum over decisions of  - sum over choices a of pi(a) A(a)  - entropy_weight H(pi),       pi = softmax(logits)
+ *
+ * A(a) is what the choice was worth against the base heuristic's (agent/branch.h), so - L is what the policy gains over
+ * that heuristic; its gradient is the policy gradient (Sutton et al., NIPS 1999) summed over choices instead of
+ * sampled, hence without the noise of which one it was. Choices that were not tried are left out of pi. */
 #ifndef COSREL_AGENT_LOSS_H
 #define COSREL_AGENT_LOSS_H
 
+#include "agent/experience.h"
 #include "agent/mlp.h"
-#include "agent/rollout.h"
-
-typedef struct cosrel_loss_weights {
-  float clip, entropy, value;
-} cosrel_loss_weights;
 
 /* Sums over decisions; divide by their number for means. */
 typedef struct cosrel_loss_sums {
-  double policy, value, entropy, kl, clipped;
+  double gain; /* sum of pi(a) A(a) */
+  double most; /* of the largest A(a): what there was to gain, luck included */
+  double entropy;
 } cosrel_loss_sums;
 
 /* Scratch for one chunk of decisions; one per chunk, so that chunks can run on different threads. */
@@ -23,17 +23,15 @@ typedef struct cosrel_loss_scratch cosrel_loss_scratch;
 cosrel_status cosrel_loss_scratch_create(uint32_t max_decisions, uint32_t max_rows, cosrel_loss_scratch **out);
 void cosrel_loss_scratch_destroy(cosrel_loss_scratch *scratch);
 
-/* A decision of a chunk: where it lies, and its (already normalised) advantage. */
+/* A decision of a chunk: where it lies. */
 typedef struct cosrel_sample {
-  const cosrel_rollout *rollout;
-  uint32_t step;
-  float advantage;
+  const cosrel_experience *experience;
+  uint32_t lesson;
 } cosrel_sample;
 
 /* Loss of `n` samples (at most max_decisions). Overwrites `gradient` with dL/dnet, times `scale`. The order of all sums
  * depends on the samples alone. */
-void cosrel_loss_gradient(const cosrel_mlp *net, const cosrel_sample *samples, uint32_t n,
-                          const cosrel_loss_weights *weights, float scale, cosrel_loss_scratch *scratch,
-                          cosrel_mlp *gradient, cosrel_loss_sums *sums);
+void cosrel_loss_gradient(const cosrel_mlp *net, const cosrel_sample *samples, uint32_t n, float entropy_weight,
+                          float scale, cosrel_loss_scratch *scratch, cosrel_mlp *gradient, cosrel_loss_sums *sums);
 
 #endif

@@ -5,7 +5,6 @@
  *   h2(r)  = relu(h1(r) policy_hidden + bias2)         [32]
  *   z(r,k) = h2(r) policy_out + bias3                  [3], one logit per run length; COSREL_BASE_LOGIT more for the
  *                                                      base heuristic's choice
- *   value  = relu(relu(context V1 + c1) V2 + c2) V3 + c3
  *
  * All run lengths of a (request, processor) pair share one row, and the context enters the first layer once.
  * No batching, no training here: agent/loss.c has the batched passes. */
@@ -79,16 +78,4 @@ void cosrel_mlp_logits(const cosrel_mlp *net, const cosrel_observation *o, float
     for (int k = 0; k < COSREL_RUN_LENGTHS; k++)
       if (!cosrel_choice_offered(choice, k)) z[k] = -INFINITY;
   }
-}
-
-float cosrel_mlp_value(const cosrel_mlp *net, const float *context) {
-  float h1[COSREL_VALUE_HIDDEN], h2[COSREL_VALUE_HIDDEN], value = net->value_bias3[0];
-  memcpy(h1, net->value_bias1, sizeof h1);
-  accumulate(context, net->value_context, h1, COSREL_CONTEXT_SIZE, COSREL_VALUE_HIDDEN);
-  relu(h1, COSREL_VALUE_HIDDEN);
-  memcpy(h2, net->value_bias2, sizeof h2);
-  accumulate(h1, net->value_hidden, h2, COSREL_VALUE_HIDDEN, COSREL_VALUE_HIDDEN);
-  relu(h2, COSREL_VALUE_HIDDEN);
-  for (int i = 0; i < COSREL_VALUE_HIDDEN; i++) value += h2[i] * net->value_out[i];
-  return value;
 }

@@ -1,6 +1,5 @@
-/* The agent's network: one MLP that scores every choice, and one that values the situation. Weights only; see mlp.c for
- * the equations. Tensors are [in][out], so that the inner loop runs over outputs and vectorises without reordering
- * sums. */
+/* The agent's network: one MLP that scores every choice. Weights only; see mlp.c for the equations. Tensors are
+ * [in][out], so that the inner loop runs over outputs and vectorises without reordering sums. */
 #ifndef COSREL_AGENT_MLP_H
 #define COSREL_AGENT_MLP_H
 
@@ -12,23 +11,17 @@
 /* Added to the logit of the base heuristic's choice: the agent starts near it and learns where to depart. */
 #define COSREL_BASE_LOGIT 4.0f
 
-enum { COSREL_HIDDEN1 = 64, COSREL_HIDDEN2 = 32, COSREL_VALUE_HIDDEN = 64 };
+enum { COSREL_HIDDEN1 = 64, COSREL_HIDDEN2 = 32 };
 
 /* name, rows (inputs), columns (outputs) */
-#define COSREL_MLP_TENSORS(X)                                \
-  X(policy_row, COSREL_ROW_SIZE, COSREL_HIDDEN1)             \
-  X(policy_context, COSREL_CONTEXT_SIZE, COSREL_HIDDEN1)     \
-  X(policy_bias1, 1, COSREL_HIDDEN1)                         \
-  X(policy_hidden, COSREL_HIDDEN1, COSREL_HIDDEN2)           \
-  X(policy_bias2, 1, COSREL_HIDDEN2)                         \
-  X(policy_out, COSREL_HIDDEN2, COSREL_RUN_LENGTHS)          \
-  X(policy_bias3, 1, COSREL_RUN_LENGTHS)                     \
-  X(value_context, COSREL_CONTEXT_SIZE, COSREL_VALUE_HIDDEN) \
-  X(value_bias1, 1, COSREL_VALUE_HIDDEN)                     \
-  X(value_hidden, COSREL_VALUE_HIDDEN, COSREL_VALUE_HIDDEN)  \
-  X(value_bias2, 1, COSREL_VALUE_HIDDEN)                     \
-  X(value_out, COSREL_VALUE_HIDDEN, 1)                       \
-  X(value_bias3, 1, 1)
+#define COSREL_MLP_TENSORS(X)                            \
+  X(policy_row, COSREL_ROW_SIZE, COSREL_HIDDEN1)         \
+  X(policy_context, COSREL_CONTEXT_SIZE, COSREL_HIDDEN1) \
+  X(policy_bias1, 1, COSREL_HIDDEN1)                     \
+  X(policy_hidden, COSREL_HIDDEN1, COSREL_HIDDEN2)       \
+  X(policy_bias2, 1, COSREL_HIDDEN2)                     \
+  X(policy_out, COSREL_HIDDEN2, COSREL_RUN_LENGTHS)      \
+  X(policy_bias3, 1, COSREL_RUN_LENGTHS)
 
 /* Plain data, so one struct serves as weights, gradients and Adam moments, and each is one flat array of floats. */
 typedef struct cosrel_mlp {
@@ -55,8 +48,5 @@ void cosrel_mlp_normalise(const cosrel_normaliser *normaliser, cosrel_observatio
 /* Logits [n_rows][COSREL_RUN_LENGTHS] of a normalised observation; those of choices that are not offered are -INFINITY,
  * and waiting uses the last run length. Portable C, allocates nothing, thread-safe. */
 void cosrel_mlp_logits(const cosrel_mlp *net, const cosrel_observation *o, float *logits);
-
-/* The value of a normalised context. */
-float cosrel_mlp_value(const cosrel_mlp *net, const float *context);
 
 #endif

@@ -1,13 +1,12 @@
-/* PPO over simulated devices: many environments play, and a network learns from all of them.
+/* Training by branching: many environments play, some of their decisions become lessons (what would every choice have
+ * led to? agent/branch.h), and a network learns to prefer what was worth more (agent/loss.h).
  *
- * Two networks are trained side by side, one on the environments in open loop and one on those in closed loop, which
- * share nothing but the normaliser: one network for both was worse in closed loop than the heuristic it started from.
- *
- * An iteration: every environment plays n_steps decisions (in parallel), advantages are estimated, and each network
- * makes `epochs` passes of Adam steps over shuffled minibatches. Each minibatch is cut into a fixed number of chunks
- * whose gradients are added in order, and every draw is keyed by (seed, environment, iteration): the result is the
- * same, bit for bit, at any number of threads. A checkpoint holds everything, so a run that was killed goes on as if it
- * had not been. */
+ * An iteration: every environment plays on by the present network until it has n_lessons (in parallel), and the
+ * network makes `epochs` passes of Adam steps over shuffled minibatches; then the lessons are forgotten. So the
+ * situations are those that the network itself gets into (DAgger, Ross et al., AISTATS 2011). Each minibatch is cut
+ * into a fixed number of chunks whose gradients are added in order, and every draw is keyed by (seed, environment,
+ * iteration): the result is the same, bit for bit, at any number of threads. A checkpoint holds everything, so a run
+ * that was killed goes on as if it had not been. */
 #ifndef COSREL_AGENT_TRAIN_H
 #define COSREL_AGENT_TRAIN_H
 
@@ -18,16 +17,15 @@
 #define COSREL_MINIBATCH_MAX 4096
 
 typedef struct cosrel_train_options {
-  uint64_t decisions; /* to train on, rounded up to whole iterations */
+  uint64_t decisions; /* to learn from, rounded up to whole iterations */
   uint64_t seed;
   uint32_t threads;
-  uint32_t n_envs, n_steps; /* decisions of an iteration: n_envs * n_steps */
-  uint32_t n_closed;        /* environments, the last ones, that play closed loops; 0 < n_closed < n_envs */
+  uint32_t n_envs, n_lessons; /* decisions of an iteration: n_envs * n_lessons */
   uint32_t epochs, minibatch;
-  double rate, lambda, max_norm;
-  cosrel_loss_weights weights;
-  uint32_t validate_every; /* iterations */
-  double validate_s;       /* length of a validation run */
+  double rate, max_norm, entropy; /* rate and weight of the entropy decay to 0 */
+  uint32_t validate_every;        /* iterations */
+  double validate_requests;       /* of a validation run, about */
+  cosrel_taste taste;
   cosrel_curriculum curriculum;
 } cosrel_train_options;
 
@@ -36,11 +34,11 @@ cosrel_train_options cosrel_train_defaults(void);
 /* What one iteration did. */
 typedef struct cosrel_train_report {
   uint64_t iteration, decisions; /* done so far */
-  double reward;                 /* mean per second of simulated time */
-  double policy_loss, value_loss, entropy, kl, clip_share, explained_variance, gradient_norm, rate; /* open loop */
-  bool validated, sound;           /* sound: in no closed loop much worse than where training started */
-  double score_open, score_closed; /* of validation, see train.c */
-  double best_open, best_closed;   /* the best of each so far */
+  double utility;                /* mean of the requests that ended meanwhile */
+  double gain, most; /* of the policy over the base heuristic, in requests a decision; what there was to gain */
+  double policy_loss, entropy, gradient_norm, rate;
+  bool validated;
+  double score, best_score; /* of validation: U where every stream counts `rare`; the best so far */
 } cosrel_train_report;
 
 typedef struct cosrel_trainer cosrel_trainer;

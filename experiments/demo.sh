@@ -13,7 +13,7 @@ say() { printf '\n== %s\n' "$*"; }
 # One profile: an 8 Gen 2 answers thousands of requests a second, and to validate on it takes many times as long.
 say "training on experiments/workloads/train"
 "$cosrel" train --profile traces/profiles/snapdragon865.json --workload experiments/workloads/train/*.json \
-  --decisions "${DEMO_DECISIONS:-1500000}" --logdir "$folder/train" -o "$folder/policy.safetensors"
+  --decisions "${DEMO_DECISIONS:-400000}" --logdir "$folder/train" -o "$folder/policy.safetensors"
 
 say "comparing on experiments/workloads/test, which it has not seen"
 "$cosrel" compare --profile traces/profiles/snapdragon865.json --workload experiments/workloads/test/*.json \

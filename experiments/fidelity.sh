@@ -22,7 +22,7 @@ if [ -n "${QUICK:-}" ]; then
   each=${SECONDS_EACH:-2} slices=${SLICES:-2} profile_s=${PROFILE_S:-5} decisions=${DECISIONS:-20000}
   policies=${POLICIES:-all-cpu0 fcfs eft lp-price}
 else
-  each=${SECONDS_EACH:-30} slices=${SLICES:-6} profile_s=${PROFILE_S:-60} decisions=${DECISIONS:-1000000}
+  each=${SECONDS_EACH:-30} slices=${SLICES:-6} profile_s=${PROFILE_S:-60} decisions=${DECISIONS:-300000}
   shipped=
   if [ -f agent/cosrel.safetensors ]; then shipped=cosrel; fi
   policies=${POLICIES:-$shipped all-cpu0 all-cpu1 best-static static-order round-robin fcfs random sel eft heft least-slack

@@ -9,7 +9,7 @@
 #   watts   the watts that nobody published, halved and doubled
 #   parts   what is left when planning, and then training, is taken from the policy
 #   cost    how long a decision takes
-#   seeds   trains SEED_RUNS (5) policies that differ in their seed alone, DECISIONS (1500000) each, a minute or so,
+#   seeds   trains SEED_RUNS (5) policies that differ in their seed alone, DECISIONS (600000) each, a minute or two,
 #           and prints how far apart they end
 #
 # COSREL_POLICY=FILE proves another policy than agent/cosrel.safetensors. Tables go to FOLDER/*.txt, every number to
@@ -24,9 +24,9 @@ trained_on=traces/profiles/snapdragon865.json
 unseen=traces/profiles/rk3399pro.json
 mixes=experiments/workloads
 if [ -n "${QUICK:-}" ]; then
-  seeds=${SEEDS:-2} decisions=${DECISIONS:-100000}
+  seeds=${SEEDS:-2} decisions=${DECISIONS:-50000}
 else
-  seeds=${SEEDS:-10} decisions=${DECISIONS:-1500000}
+  seeds=${SEEDS:-10} decisions=${DECISIONS:-600000}
 fi
 duration=${DURATION:-4}
 mkdir -p "$folder"

@@ -84,6 +84,7 @@ typedef struct scene {
   double to_idle[COSREL_PROCESSORS_MAX];
   double np[COSREL_STREAMS_MAX]; /* recent rate x T of each stream */
   double mean_np, mean_T, mean_rate;
+  double home_load[COSREL_PROCESSORS_MAX]; /* share of its time that the streams it serves best ask for */
   double coming[COSREL_PROCESSORS_MAX]; /* ns until the next periodic request comes that p serves best; or INFINITY */
   uint32_t n_heads;
   head heads[COSREL_STREAMS_MAX * COSREL_SEEN_READY];
@@ -120,6 +121,11 @@ static void fill_request(const cosrel_case *c, const cosrel_state *state, const 
   x[COSREL_ROW_is_branch] = h->ready > 0;
   x[COSREL_ROW_may_drop] = h->may_drop;
   x[COSREL_ROW_priority] = clampf(log2(c->workload->streams[h->s].priority) / 2, -2, 2);
+  x[COSREL_ROW_full] = stream->n_live == sc->n_slots;
+  x[COSREL_ROW_bursty] = sc->arrivals == COSREL_ARRIVALS_BURSTY;
+  /* requests that came since the oldest that is still here did, over those to be expected */
+  double since = (double)(state->now - cosrel_state_request(c, state, stream->order[0])->arrival);
+  x[COSREL_ROW_crowd] = closed ? 0 : clampf(stream->n_live / (1 + sc->rate_hz * since * 1e-9) / 2, 0, 2);
   x[COSREL_ROW_is_base] = 0;
 }
 
@@ -189,6 +195,28 @@ static void fill_run(const cosrel_case *c, const cosrel_state *state, const scen
   x[COSREL_ROW_rivals] = (float)rivals / 4;
   x[COSREL_ROW_rival_gain] = clampf(rival_gain, -3, 3);
   x[COSREL_ROW_coming] = 1 - clampf(scene->coming[p] / d, 0, 1);
+  x[COSREL_ROW_home_load] = clampf(scene->home_load[p], 0, 3);
+}
+
+/* Features of waiting: what the head that gains most by it would gain, over the idle processor that suits it best. */
+static void fill_wait(const cosrel_case *c, const cosrel_state *state, const scene *scene, float *x) {
+  double most = -INFINITY;
+  x[COSREL_ROW_is_wait] = 1;
+  for (uint32_t i = 0; i < scene->n_heads; i++) {
+    const head *h = &scene->heads[i];
+    double idle = INFINITY;
+    for (uint32_t p = 0; p < c->n_processors; p++)
+      if (cosrel_processor_idle(state, p)) idle = fmin(idle, h->duration[p]);
+    double gain = (fmin(idle, h->best + 3 * h->T) - h->best) / h->T;
+    if (gain <= most || h->best == INFINITY) continue;
+    most = gain;
+    x[COSREL_ROW_advantage_all] = clampf(gain, -3, 3);
+    x[COSREL_ROW_age] = clampf(h->age / h->T / 2, 0, 3);
+    x[COSREL_ROW_slack] = clampf(h->slack / h->T / 2, -2, 3);
+    x[COSREL_ROW_finish_utility] = (float)cosrel_utility((h->age + h->best) / h->T);
+    x[COSREL_ROW_duration_end] = clampf(scene->to_idle[h->best_processor] / h->T, 0, 4);
+    x[COSREL_ROW_size] = clampf(log2(h->T / scene->mean_T) / 2, -2, 2);
+  }
 }
 
 static void fill_globals(const cosrel_case *c, const cosrel_state *state, const scene *scene,
@@ -244,14 +272,15 @@ static void pool(const cosrel_observation *o, float *mean, float *max) {
   for (uint32_t f = 0; f < COSREL_ROW_SIZE; f++) mean[f] /= (float)o->n_rows;
 }
 
-/* Which processor is best for a request that has not come yet. */
-static uint32_t home(const cosrel_case *c, const cosrel_stream_case *sc) {
+/* Which processor is best for a request that has not come yet, and how long it would be busy with it. */
+static uint32_t home(const cosrel_case *c, const cosrel_stream_case *sc, double *busy) {
   double least = INFINITY;
   uint32_t best = 0;
+  *busy = 0;
   for (uint32_t p = 0; p < c->n_processors; p++) {
     uint32_t end = sc->limit[p][0];
     double total = c->launch_ns[p] + sc->mean[p][end] + sc->to_go[p][end];
-    if (end > 0 && total < least) least = total, best = p;
+    if (end > 0 && total < least) least = total, best = p, *busy = c->launch_ns[p] + sc->mean[p][end];
   }
   return best;
 }
@@ -262,6 +291,7 @@ static void look_at_scene(const cosrel_case *c, const cosrel_state *state, scene
   for (uint32_t p = 0; p < c->n_processors; p++) {
     scene->to_idle[p] = cosrel_state_time_to_idle(state, p);
     scene->coming[p] = INFINITY;
+    scene->home_load[p] = 0;
   }
   for (uint32_t s = 0; s < c->n_streams; s++) {
     const cosrel_stream_state *stream = &state->streams[s];
@@ -272,8 +302,12 @@ static void look_at_scene(const cosrel_case *c, const cosrel_state *state, scene
     scene->mean_np += scene->np[s] / c->n_streams;
     scene->mean_T += sc->isolated_ns / c->n_streams;
     scene->mean_rate += sc->rate_hz / c->n_streams;
+    if (sc->arrivals == COSREL_ARRIVALS_CLOSED) continue;
+    double busy;
+    uint32_t at = home(c, sc, &busy);
+    scene->home_load[at] += sc->rate_hz * busy * 1e-9;
     if (sc->arrivals == COSREL_ARRIVALS_PERIODIC && stream->arrived > 0) {
-      double *coming = &scene->coming[home(c, sc)];
+      double *coming = &scene->coming[at];
       *coming = fmin(*coming, fmax(0, 1e9 / sc->rate_hz - (double)(state->now - stream->last_arrival)));
     }
   }
@@ -318,7 +352,7 @@ void cosrel_observe(const cosrel_case *c, const cosrel_state *state, const cosre
   }
   if (state->n_idle < c->n_processors) { /* with nothing running there is no event to wait for that it may know of */
     memset(x, 0, COSREL_ROW_SIZE * sizeof *x);
-    x[COSREL_ROW_is_wait] = 1;
+    fill_wait(c, state, &scene, x);
     *choice++ = (cosrel_row_choice){.action = COSREL_WAIT};
   }
   out->n_rows = (uint32_t)(choice - out->choices);

@@ -22,10 +22,10 @@
  * what follows are of the processor: 0 where a request is to give way. */
 #define COSREL_ROW_FEATURES(X)                                                                                        \
   X(is_wait) X(is_drop) X(age) X(next_age) X(best_utility) X(slack) X(remaining) X(started) X(backlog) X(demand)      \
-  X(due) X(periodic) X(rarity) X(closed) X(fairness_debt) X(size) X(is_branch) X(may_drop) X(priority) X(is_base)     \
+  X(due) X(periodic) X(rarity) X(closed) X(fairness_debt) X(size) X(is_branch) X(may_drop) X(priority) X(full) X(bursty) X(crowd) X(is_base)     \
   X(coverage) X(duration_end) X(duration_4) X(duration_1) X(regret_end) X(regret_4) X(regret_1) X(duration_log)       \
   X(transfer) X(launch_share) X(advantage_all) X(advantage_idle) X(finish_utility) X(deadline_margin) X(slowed)       \
-  X(slows) X(energy) X(price_ratio) X(affinity) X(rivals) X(rival_gain) X(coming)
+  X(slows) X(energy) X(price_ratio) X(affinity) X(rivals) X(rival_gain) X(coming) X(home_load)
 /* Per decision. */
 #define COSREL_GLOBAL_FEATURES(X)                                                                                  \
   X(idle_share) X(head_share) X(live) X(mean_time_to_idle) X(least_time_to_idle) X(most_time_to_idle) X(load)      \

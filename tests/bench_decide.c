@@ -98,8 +98,7 @@ static cosrel_contender random_agent(void) {
   cosrel_contender contender = {.name = "agent, random weights", .kind = COSREL_CONTENDER_LEARNED};
   contender.agent = calloc(1, sizeof *contender.agent); /* closed, thus freed, by bench_contender */
   if (contender.agent == NULL) exit(1);
-  cosrel_mlp_init(&contender.agent->open, 1);
-  cosrel_mlp_init(&contender.agent->closed, 2);
+  cosrel_mlp_init(&contender.agent->net, 1);
   for (int i = 0; i < COSREL_ROW_SIZE; i++) contender.agent->normaliser.row_scale[i] = 1;
   for (int i = 0; i < COSREL_CONTEXT_SIZE; i++) contender.agent->normaliser.context_scale[i] = 1;
   return contender;

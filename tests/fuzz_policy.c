@@ -21,9 +21,9 @@ static int policy_parse(const char *bytes, size_t size) {
     if (strncmp(error.text, "input: ", 7) != 0 || strchr(error.text, '\n') != NULL) abort();
     return 0;
   }
-  const float *parts[] = {(const float *)&agent.open, (const float *)&agent.closed, (const float *)&agent.normaliser};
-  const size_t sizes[] = {COSREL_MLP_SIZE, COSREL_MLP_SIZE, sizeof agent.normaliser / sizeof(float)};
-  for (int k = 0; k < 3; k++)
+  const float *parts[] = {(const float *)&agent.net, (const float *)&agent.normaliser};
+  const size_t sizes[] = {COSREL_MLP_SIZE, sizeof agent.normaliser / sizeof(float)};
+  for (int k = 0; k < 2; k++)
     for (size_t i = 0; i < sizes[k]; i++)
       if (!isfinite(parts[k][i])) abort();
   if (memchr(agent.provenance, '\0', sizeof agent.provenance) == NULL) abort();
@@ -41,8 +41,7 @@ static const char *policy_whole(size_t *size, size_t *header) {
     cosrel_agent *agent = calloc(1, sizeof *agent);
     if (fd < 0 || agent == NULL) abort();
     close(fd);
-    cosrel_mlp_init(&agent->open, 1);
-    cosrel_mlp_init(&agent->closed, 2);
+    cosrel_mlp_init(&agent->net, 1);
     snprintf(agent->provenance, sizeof agent->provenance, "{\"seed\":7}");
     if (cosrel_agent_write(path, agent, &error) != COSREL_OK) abort();
     if (cosrel_file_read(path, 1 << 24, &bytes, &bytes_size, &error) != COSREL_OK) abort();

@@ -280,7 +280,7 @@ static void test_policy_file(void **state) {
     put_bytes("bad", ".safetensors", bytes, cuts[i]);
     replay_refused(path);
   }
-  static const char version[] = "\"version\":\"1\"";
+  static const char version[] = "\"version\":\"2\"";
   size_t at = 0;
   while (at + sizeof version < size && memcmp(bytes + at, version, sizeof version - 1) != 0) at++;
   assert_memory_equal(bytes + at, version, sizeof version - 1);
