@@ -30,18 +30,27 @@ static bool is_winograd(const cosrel_cl_layer *l) {
          l->in_c % 4 == 0 && l->out_c % 4 == 0;
 }
 
+/* A processor with registers of 8 floats or more runs work-items one by one, each in vectors; a GPU runs them side by
+ * side, each in scalars or vectors of 4. */
+static const uint32_t tiles[2][4][2] = {{{4, 4}, {4, 8}, {8, 4}, {8, 8}}, {{16, 6}, {16, 4}, {8, 6}, {8, 8}}};
+static const cosrel_cl_way depthwise[2][4] = {
+    {{COSREL_CL_DEPTHWISE, 4, 4, 1, 16, 4},
+     {COSREL_CL_DEPTHWISE, 4, 2, 1, 16, 4},
+     {COSREL_CL_DEPTHWISE, 4, 1, 1, 16, 4},
+     {COSREL_CL_DEPTHWISE, 8, 2, 1, 8, 8}},
+    {{COSREL_CL_DEPTHWISE, 16, 4, 1, 8, 1},
+     {COSREL_CL_DEPTHWISE, 16, 2, 1, 8, 1},
+     {COSREL_CL_DEPTHWISE, 16, 4, 1, 1, 4},
+     {COSREL_CL_DEPTHWISE, 16, 7, 1, 1, 4}},
+};
+
 uint32_t cosrel_cl_layer_ways(const cosrel_cl_layer *l, const cosrel_cl_device *device,
                               cosrel_cl_way ways[COSREL_CL_WAYS_MAX]) {
-  /* A processor with registers of 8 floats or more runs work-items one by one, each in vectors; a GPU runs them side by
-   * side, each in scalars or vectors of 4. */
-  static const uint32_t tiles[2][4][2] = {{{4, 4}, {4, 8}, {8, 4}, {8, 8}}, {{16, 6}, {16, 4}, {8, 6}, {8, 8}}};
-  static const uint32_t lines[2][4][2] = {{{4, 4}, {4, 2}, {4, 1}, {8, 2}}, {{16, 4}, {16, 2}, {8, 4}, {16, 7}}};
   bool wide = device->vector >= 8;
   uint32_t n = 0, x = wide ? 8 : 16, y = wide ? 1 : 4, step = wide ? 1 : 4;
   if (!l->is_product && is_depthwise(l)) {
-    for (uint32_t i = 0; i < 4; i++)
-      ways[n++] = (cosrel_cl_way){COSREL_CL_DEPTHWISE, lines[wide][i][0], lines[wide][i][1], 1, wide ? 1 : 16, 4};
-    return n;
+    memcpy(ways, depthwise[wide], sizeof depthwise[wide]);
+    return 4;
   }
   bool gemm = l->is_product || is_gemm(l);
   uint64_t rows = l->is_product ? l->rows : cosrel_cl_layer_pixels(l);
