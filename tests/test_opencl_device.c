@@ -17,6 +17,7 @@
 #include "backends/monotonic.h"
 #include "backends/opencl/cache.h"
 #include "backends/opencl/plan.h"
+#include "backends/zoo/zoo.h"
 
 static char folder[] = "/tmp/cosrel-opencl-XXXXXX";
 
@@ -587,6 +588,25 @@ static void wrong_calls_are_refused(void **state) {
   close_gpu(&g);
 }
 
+/* ---- What it can compute ---- */
+
+/* No unit of the zoo's networks is left to other processors; that they are right is for test_backends. */
+static void zoo_models_are_supported(void **state) {
+  (void)state;
+  uint32_t n;
+  const cosrel_zoo_entry *table = cosrel_zoo_table(&n);
+  for (uint32_t i = 0; i < n; i++) {
+    char path[COSREL_NAME_MAX + 8];
+    cosrel_network network;
+    cosrel_error error;
+    snprintf(path, sizeof path, "zoo:%s", table[i].name);
+    if (cosrel_network_open(path, &network, &error) != COSREL_OK) fail_msg("%s", error.text);
+    for (uint32_t u = 0; u < network.model.n_units; u++)
+      if (!cosrel_cl_supports(&network, u)) fail_msg("%s: %s", table[i].name, network.model.units[u].name);
+    cosrel_network_destroy(&network);
+  }
+}
+
 static int make_folder(void **state) {
   (void)state;
   if (mkdtemp(folder) == NULL) return -1;
@@ -609,7 +629,7 @@ int main(void) {
       cmocka_unit_test(programs_are_kept_and_rebuilt),  cmocka_unit_test(pocl_stays_on_its_cores),
       cmocka_unit_test(segments_keep_their_budget),     cmocka_unit_test(segments_tell_the_devices_time),
       cmocka_unit_test(cancelled_segments_end_early),   cmocka_unit_test(tensors_can_be_read_meanwhile),
-      cmocka_unit_test(wrong_calls_are_refused),
+      cmocka_unit_test(wrong_calls_are_refused),        cmocka_unit_test(zoo_models_are_supported),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -42,6 +42,43 @@ static void softmax(cosrel_cl_planner *planner, const cosrel_net_node *node) {
   cosrel_cl_add(planner, &launch);
 }
 
+/* ---- Layer norms, over all axes from `axis` on ---- */
+
+static bool is_row(const cosrel_tensor *tensor, uint64_t n) {
+  return tensor->data != NULL && tensor->dtype == COSREL_F32 && cosrel_shape_elements(&tensor->shape) == n;
+}
+
+static uint64_t row_length(const cosrel_net *net, const cosrel_net_node *node) {
+  const cosrel_shape *shape = &cosrel_cl_tensor(net, node, 0)->shape;
+  uint64_t n = 1;
+  for (uint32_t i = cosrel_node_axis(net, node, shape->rank, -1); i < shape->rank; i++) n *= shape->dims[i];
+  return n;
+}
+
+static bool supports_layer_norm(const cosrel_net *net, const cosrel_net_node *node) {
+  const cosrel_tensor *bias = cosrel_cl_tensor(net, node, 2);
+  uint64_t n = row_length(net, node);
+  for (uint32_t i = 1; i < node->n_outputs; i++)
+    if (cosrel_net_node_outputs(net, node)[i] >= 0) return false; /* mean and deviation are for training */
+  return is_row(cosrel_cl_tensor(net, node, 1), n) && (bias == NULL || is_row(bias, n));
+}
+
+static void layer_norm(cosrel_cl_planner *planner, const cosrel_net_node *node) {
+  int32_t in = cosrel_cl_input(planner, node, 0), bias = cosrel_cl_input(planner, node, 2);
+  uint64_t n = row_length(planner->net, node), rows = cosrel_shape_elements(cosrel_cl_shape(planner, in)) / n;
+  cosrel_cl_ref no_bias = {.base = COSREL_CL_CONSTANT};
+  if (bias < 0 && cosrel_cl_add_constant(planner, n, &no_bias) == NULL) return;
+  cosrel_cl_launch launch = cosrel_cl_launch_of("reduce", "layer_norm");
+  cosrel_cl_push_in(&launch, cosrel_cl_dense(planner, in, false));
+  cosrel_cl_push_out(&launch, cosrel_cl_result(planner, cosrel_cl_output(planner, node), false));
+  cosrel_cl_push_in(&launch, cosrel_cl_dense(planner, cosrel_cl_input(planner, node, 1), false));
+  cosrel_cl_push_in(&launch, bias < 0 ? no_bias : cosrel_cl_dense(planner, bias, false));
+  cosrel_cl_push_int(&launch, (int64_t)n);
+  cosrel_cl_push_float(&launch, cosrel_node_float(planner->net, node, "epsilon", 1e-5F));
+  cosrel_cl_size(&launch, (size_t)rows * GROUP, 1, 1, GROUP, 1, 1);
+  cosrel_cl_add(planner, &launch);
+}
+
 /* ---- Reductions ---- */
 
 /* The numbers are those of kernels/reduce.cl. */
@@ -168,6 +205,7 @@ static void reduce(cosrel_cl_planner *planner, const cosrel_net_node *node) {
 const cosrel_cl_rule cosrel_cl_reduce_rules[] = {
     {"GlobalAveragePool", supports_reduce, reduce},
     {"GlobalMaxPool", supports_reduce, reduce},
+    {"LayerNormalization", supports_layer_norm, layer_norm},
     {"LogSoftmax", always, softmax},
     {"ReduceL1", supports_reduce, reduce},
     {"ReduceL2", supports_reduce, reduce},

@@ -87,6 +87,22 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void softmax_rows(
   for (int k = me; k < n; k += GROUP) y[k] = log_too ? x[k] - largest - log(sum) : y[k] / sum;
 }
 
+/* gain * (x - mean) / sqrt(variance + epsilon) + bias, both taken over the row. A group a row. */
+__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void layer_norm(
+    __global const float *x, int x_at, __global float *y, int y_at, __global const float *gain, int gain_at,
+    __global const float *bias, int bias_at, int n, float epsilon) {
+  __local float all[GROUP];
+  int row = get_group_id(0), me = get_local_id(0);
+  float sum = 0.0f, squares = 0.0f;
+  x += x_at + row * n;
+  y += y_at + row * n;
+  for (int k = me; k < n; k += GROUP) sum += x[k];
+  float mean = join_group(all, sum, SUM) / (float)n;
+  for (int k = me; k < n; k += GROUP) squares += (x[k] - mean) * (x[k] - mean);
+  float factor = rsqrt(join_group(all, squares, SUM) / (float)n + epsilon);
+  for (int k = me; k < n; k += GROUP) y[k] = (x[k] - mean) * factor * gain[gain_at + k] + bias[bias_at + k];
+}
+
 /* The same with inner > 1: a work-item a line. Global ids: inner, outer. */
 __kernel void softmax_lines(__global const float *x, int x_at, __global float *y, int y_at, int outer, int n, int inner,
                             int log_too) {
