@@ -10,7 +10,7 @@
 
 enum { TRIED = 6 }; /* choices that planning looks at */
 /* What one unit of logit counts for in planning, in requests of utility 1: the network knows what lies beyond the
- * horizon. 0.02, 0.05 and 0.15 are worse. */
+ * horizon. From 0.05 to 0.6 U differs by .003. */
 static const double prior = 0.3;
 enum { budget_default = 75 };
 static const double guard_ntt = 20, guard_sum = 10;
