@@ -20,13 +20,22 @@ typedef struct piece {
   cl_event first, last; /* the same event where it is one launch */
 } piece;
 
+/* How long each launch of a network took when it was prepared first: weights that come back need not be tried again. */
+typedef struct rehearsal {
+  const cosrel_network *network;
+  uint32_t n_launches;
+  cosrel_time *times; /* [n_launches], owned */
+} rehearsal;
+
 typedef struct opencl_backend {
   cosrel_backend base;
   cosrel_cl_device device;
-  cosrel_cl_programs programs;
+  cosrel_cl_programs programs; /* while a model is prepared, as is `rehearsals` */
+  rehearsal *rehearsals;
+  uint32_t n_rehearsals;
   atomic_bool cancelled, running; /* running: a segment may be using its arena */
   _Atomic int64_t device_ns;
-  bool lost; /* the driver has failed, or holds on to what it was given: nothing of it is touched again */
+  atomic_bool lost; /* the driver has failed, or holds on to what it was given: nothing of it is touched again */
 
   /* The segment that runs; worker's thread only. */
   cosrel_prepared *prepared;
@@ -71,6 +80,7 @@ static cosrel_status open_instance(const cosrel_backend_spec *spec, cosrel_backe
   backend->base.ops = &cosrel_opencl_backend;
   atomic_init(&backend->cancelled, false);
   atomic_init(&backend->running, false);
+  atomic_init(&backend->lost, false);
   atomic_init(&backend->device_ns, -1);
   cosrel_status status = cosrel_cl_device_open(spec, NULL, &backend->device, error);
   if (status != COSREL_OK) {
@@ -147,13 +157,13 @@ static cosrel_status buffer_create(cosrel_backend *base, size_t bytes, cosrel_bu
 
 static void buffer_destroy(cosrel_backend *base, cosrel_buffer *buffer) {
   opencl_backend *backend = (opencl_backend *)base;
-  if (!backend->lost) backend->device.api.ReleaseMemObject(buffer->memory);
+  if (!atomic_load(&backend->lost)) backend->device.api.ReleaseMemObject(buffer->memory);
   free(buffer);
 }
 
 static void release(cosrel_backend *base, cosrel_prepared *prepared) {
   opencl_backend *backend = (opencl_backend *)base;
-  if (!backend->lost) cosrel_cl_plan_destroy(&backend->device, prepared);
+  if (!atomic_load(&backend->lost)) cosrel_cl_plan_destroy(&backend->device, prepared);
 }
 
 /* Runs every launch on an arena of zeros: drivers end compiling at a kernel's first run, and the times tell how far
@@ -172,13 +182,38 @@ static cosrel_status rehearse(opencl_backend *backend, cosrel_prepared *prepared
   return status;
 }
 
+static bool recall(const opencl_backend *backend, cosrel_prepared *prepared) {
+  for (uint32_t i = 0; i < backend->n_rehearsals; i++) {
+    const rehearsal *r = &backend->rehearsals[i];
+    if (r->network != prepared->network || r->n_launches != prepared->n_launches) continue;
+    for (uint32_t k = 0; k < r->n_launches; k++) prepared->launches[k].device_ns = r->times[k];
+    return true;
+  }
+  return false;
+}
+
+/* Where there is no memory for it, the network is tried again the next time. */
+static void remember(opencl_backend *backend, const cosrel_prepared *prepared) {
+  rehearsal r = {.network = prepared->network, .n_launches = prepared->n_launches};
+  rehearsal *grown = realloc(backend->rehearsals, (backend->n_rehearsals + 1) * sizeof *grown);
+  if (grown == NULL) return;
+  backend->rehearsals = grown;
+  r.times = malloc((r.n_launches + 1) * sizeof *r.times);
+  if (r.times == NULL) return;
+  for (uint32_t k = 0; k < r.n_launches; k++) r.times[k] = prepared->launches[k].device_ns;
+  grown[backend->n_rehearsals++] = r;
+}
+
 static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network, cosrel_prepared **out,
                              cosrel_error *error) {
   opencl_backend *backend = (opencl_backend *)base;
   cosrel_status status = cosrel_cl_plan(network, &backend->device, &backend->programs, out, error);
-  if (status != COSREL_OK) return status;
+  if (status != COSREL_OK || recall(backend, *out)) return status;
   status = rehearse(backend, *out, error);
-  if (status == COSREL_OK) return COSREL_OK;
+  if (status == COSREL_OK) {
+    remember(backend, *out);
+    return COSREL_OK;
+  }
   release(base, *out);
   *out = NULL;
   return status;
@@ -194,7 +229,7 @@ static cosrel_status transferred(cl_int code) { return code == CL_SUCCESS ? COSR
 static cosrel_status write_tensor(cosrel_backend *base, cosrel_buffer *buffer, size_t offset, const void *host,
                                   size_t bytes) {
   opencl_backend *backend = (opencl_backend *)base;
-  if (backend->lost) return COSREL_IO;
+  if (atomic_load(&backend->lost)) return COSREL_IO;
   if (offset > buffer->bytes || bytes > buffer->bytes - offset) return COSREL_INVALID;
   if (!may_map(backend))
     return transferred(backend->device.api.EnqueueWriteBuffer(backend->device.copy, buffer->memory, CL_TRUE, offset,
@@ -209,7 +244,7 @@ static cosrel_status write_tensor(cosrel_backend *base, cosrel_buffer *buffer, s
 static cosrel_status read_tensor(cosrel_backend *base, const cosrel_buffer *buffer, size_t offset, void *host,
                                  size_t bytes) {
   opencl_backend *backend = (opencl_backend *)base;
-  if (backend->lost) return COSREL_IO;
+  if (atomic_load(&backend->lost)) return COSREL_IO;
   if (offset > buffer->bytes || bytes > buffer->bytes - offset) return COSREL_INVALID;
   if (!may_map(backend))
     return transferred(backend->device.api.EnqueueReadBuffer(backend->device.copy, buffer->memory, CL_TRUE, offset,
@@ -319,7 +354,7 @@ static bool wait_piece(opencl_backend *backend, cosrel_time limit, cl_int *code)
 
 /* The driver has failed, or does not give back what it was given. */
 static cosrel_status lose(opencl_backend *backend) {
-  backend->lost = true;
+  atomic_store(&backend->lost, true);
   atomic_store(&backend->running, false);
   return COSREL_IO;
 }
@@ -328,7 +363,7 @@ static cosrel_status submit(cosrel_backend *base, cosrel_prepared *prepared, voi
                             uint32_t begin, uint32_t end) {
   (void)arena;
   opencl_backend *backend = (opencl_backend *)base;
-  if (backend->lost) return COSREL_IO;
+  if (atomic_load(&backend->lost)) return COSREL_IO;
   if (buffer == NULL) return COSREL_INVALID;
   for (uint32_t u = begin; u < end; u++)
     if (prepared->first_launch[u] == prepared->first_launch[u + 1]) return COSREL_UNSUPPORTED;
@@ -350,7 +385,7 @@ static cosrel_status submit(cosrel_backend *base, cosrel_prepared *prepared, voi
 
 static cosrel_status wait(cosrel_backend *base, cosrel_time budget) {
   opencl_backend *backend = (opencl_backend *)base;
-  if (backend->lost) return COSREL_IO;
+  if (atomic_load(&backend->lost)) return COSREL_IO;
   cosrel_time now = cosrel_monotonic_now();
   cosrel_time limit = budget > INT64_MAX - now - grace ? INT64_MAX - grace : now + budget;
   cl_int code = CL_SUCCESS;
@@ -382,11 +417,13 @@ static void telemetry(cosrel_backend *base, cosrel_telemetry *out) {
  * driver owes a callback after a second. */
 static void close_instance(cosrel_backend *base) {
   opencl_backend *backend = (opencl_backend *)base;
-  if (backend->lost) return;
+  if (atomic_load(&backend->lost)) return;
   cosrel_time limit = cosrel_monotonic_now() + COSREL_S;
   for (uint32_t seen; (seen = count_callbacks(backend)) < backend->n_asked && cosrel_monotonic_now() < limit;)
     wait_callback(backend, seen, limit);
   if (count_callbacks(backend) < backend->n_asked) return;
+  for (uint32_t i = 0; i < backend->n_rehearsals; i++) free(backend->rehearsals[i].times);
+  free(backend->rehearsals);
   cosrel_cl_programs_destroy(&backend->programs);
   cosrel_cl_device_close(&backend->device);
   pthread_cond_destroy(&backend->ended);
