@@ -167,7 +167,7 @@ $(TOOLS): $(BUILD)/%: $(BUILD)/%.o $(PARTS) $(STATIC)
 	$(LINK) $^ $(LIBS) -o $@
 
 $(TESTS) $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(AIDS) $(STATIC)
-	$(LINK) $^ $(if $(filter test_%,$(@F)),-lcmocka) $(LIBS) -o $@
+	$(LINK) $^ $(if $(filter test_% bench_faults,$(@F)),-lcmocka) $(LIBS) -o $@
 
 $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(STATIC)
 	$(LINK) -fsanitize=fuzzer $^ $(LIBS) -o $@

@@ -11,10 +11,11 @@
  *
  * Failure: a slot returns COSREL_OK or the reason. After a failure of submit, wait, read or write the bytes of what was
  * to be written are undefined, all other bytes of the arena are as they were. Tensors share bytes (backends/network.h):
- * the segment's later units may have written where its inputs lay, so what it read is not whole any more and the
- * segment is not run again; outputs of the model that are done stay whole. The backend has stopped using the arena;
- * buffers stay owned by their owner. COSREL_INTERRUPTED: cancelled or over its time; the instance stays usable.
- * COSREL_IO: the device is lost; only release and close may follow. wait must return within its budget plus one second.
+ * the segment's later units may have written where its inputs lay, so the segment is run again only when they did not
+ * (backends/runtime/recovery.h); outputs of the model that are done stay whole. The backend has stopped using the
+ * arena; buffers stay owned by their owner. COSREL_INTERRUPTED: cancelled or over its time; the instance stays usable.
+ * COSREL_IO: the device is lost; only buffer_destroy, release and close may follow, and perhaps another open. wait must
+ * return within its budget plus one second: the runtime abandons a worker that does not.
  */
 #ifndef COSREL_BACKENDS_BACKEND_H
 #define COSREL_BACKENDS_BACKEND_H

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/monotonic.h"
 #include "backends/profiling.h"
 #include "backends/runtime/outputs.h"
 #include "experiments/cell.h"
@@ -14,6 +15,7 @@
 #include "experiments/recorders.h"
 #include "experiments/report.h"
 #include "experiments/result_json.h"
+#include "experiments/run_options.h"
 #include "sched/bound.h"
 #include "sched/check.h"
 #include "traces/profile_file.h"
@@ -21,7 +23,7 @@
 
 typedef struct request {
   const char *workload, *policy, *profile, *arrivals, *trace, *perfetto, *outputs;
-  cosrel_strings processors, memory;
+  cosrel_strings processors, memory, faults;
   uint64_t plan_budget, seed;
   double duration_s, load;
   bool verify, json, timing, no_prefetch;
@@ -38,11 +40,18 @@ typedef struct session {
   cosrel_case c;
   cosrel_bound bound;
   cosrel_outputs *outputs;
+  cosrel_injection_plan faults;
+  cosrel_injector injector;
   cosrel_runtime *runtime;
 } session;
 
-static void close_session(session *s) {
-  cosrel_runtime_destroy(s->runtime);
+/* False when something still uses the session, which must then stay as it is until the program ends. */
+static bool close_session(session *s) {
+  uint32_t n_left = cosrel_runtime_destroy(s->runtime);
+  if (n_left > 0) {
+    fprintf(stderr, "cosrel run: %" PRIu32 " processors do not come back; the program ends without them\n", n_left);
+    return false;
+  }
   cosrel_outputs_destroy(s->outputs);
   if (s->c.tables != NULL) cosrel_case_destroy(&s->c);
   cosrel_machine_close(&s->machine);
@@ -50,6 +59,7 @@ static void close_session(session *s) {
   cosrel_profile_clear(&s->profile);
   cosrel_contender_close(&s->contender);
   cosrel_workload_clear(&s->workload);
+  return true;
 }
 
 /* ---- The workload ---- */
@@ -173,8 +183,11 @@ static cosrel_status open_runtime(session *s, cosrel_error *error) {
     COSREL_TRY(cosrel_outputs_create(&s->workload, &s->sources, s->q->verify, &s->outputs, error));
     cosrel_outputs_listen(s->outputs, io);
   }
-  const cosrel_runtime_config config = {
-      .machine = &s->machine, .io = io, .memory_bytes = available_bytes(), .stop = cosrel_interrupted};
+  const cosrel_runtime_config config = {.machine = &s->machine,
+                                        .io = io,
+                                        .memory_bytes = available_bytes(),
+                                        .stop = cosrel_interrupted,
+                                        .recover = &s->machine};
   return cosrel_runtime_create(&config, &s->c, &s->runtime, error);
 }
 
@@ -182,6 +195,7 @@ static cosrel_status open_session(session *s, const request *q, cosrel_error *er
   int arrivals = COSREL_ARRIVALS_OWN;
   s->q = q;
   if (q->arrivals != NULL) COSREL_TRY(cosrel_arrivals_parse(q->arrivals, &arrivals, error));
+  COSREL_TRY(cosrel_faults_read(&q->faults, &s->faults, error));
   COSREL_TRY(cosrel_contender_open(q->policy, &s->contender, error));
   COSREL_TRY(cosrel_workload_read(q->workload, &s->workload, error));
   COSREL_TRY(keep_fp32(&s->workload, q->workload, error));
@@ -191,6 +205,8 @@ static cosrel_status open_session(session *s, const request *q, cosrel_error *er
   COSREL_TRY(open_machine(s, error));
   if (q->profile == NULL) COSREL_TRY(measure_profile(s, error));
   COSREL_TRY(cosrel_memory_apply(&q->memory, &s->profile, 1, error));
+  COSREL_TRY(cosrel_injection_check(&s->faults, &s->profile, 1, error));
+  if (s->faults.n > 0) COSREL_TRY(cosrel_machine_inject(&s->machine, &s->injector, error));
   COSREL_TRY(cosrel_case_prepare(&s->profile, &s->workload, NULL, arrivals, 0, &s->c, error));
   s->c.prefetch = !q->no_prefetch;
   COSREL_TRY(prepare_machine(s, error));
@@ -227,7 +243,10 @@ static cosrel_status run(session *s, cosrel_cell *cell, cosrel_error *error) {
                                      .sinks = &w.sink,
                                      .driver = cosrel_runtime_driver(s->runtime)};
   cosrel_runtime_start(s->runtime);
+  cosrel_injector_begin(&s->faults, &s->profile, q->seed, &s->injector);
+  s->injector.epoch = cosrel_monotonic_now();
   cosrel_status status = cosrel_cell_run(&s->c, &s->contender, &config, cell, error);
+  cell->faulty = cell->faulty || s->faults.n > 0;
   if (status == COSREL_OK) return cosrel_recorders_end(&recorders, error);
   cosrel_recorders_abort(&recorders);
   cosrel_error why;
@@ -291,10 +310,18 @@ static void print_overhead(const session *s) {
   }
 }
 
+/* The line of the last failure, to say more than that there were some. */
+static void print_last_failure(const session *s, const cosrel_cell *cell) {
+  cosrel_error last;
+  cosrel_runtime_last_error(s->runtime, &last);
+  if (cell->failures.n_faults > 0 && last.text[0] != '\0') printf("last failure: %s\n", last.text);
+}
+
 static cosrel_status report(const session *s, const cosrel_cell *cell, cosrel_error *error) {
   if (s->q->outputs != NULL) COSREL_TRY(cosrel_outputs_write(s->outputs, s->q->outputs, error));
   if (s->q->json) return print_json(s, cell, error);
   cosrel_cell_print(cell);
+  print_last_failure(s, cell);
   print_overhead(s);
   if (s->q->verify)
     printf("\noutputs of %" PRIu64
@@ -339,6 +366,7 @@ int cosrel_cmd_run(int argc, char **argv) {
        false},
       {"outputs", COSREL_OPTION_TEXT, &q.outputs, "DIR", "writes each stream's last output as DIR/STREAM.npy", 0, 0,
        false},
+      {"fault", COSREL_OPTION_FILES, &q.faults, "SPEC...", COSREL_FAULT_HELP, 0, 0, false},
       {"json", COSREL_OPTION_FLAG, &q.json, NULL, "one JSON document on stdout", 0, 0, false},
       {"timing", COSREL_OPTION_FLAG, &q.timing, NULL, "measures how long decisions take", 0, 0, false},
       {NULL, COSREL_OPTION_FLAG, NULL, NULL, NULL, 0, 0, false},
@@ -357,7 +385,8 @@ int cosrel_cmd_run(int argc, char **argv) {
   if (status == COSREL_OK && cosrel_interrupted())
     status = cosrel_fail(&error, COSREL_INTERRUPTED, "run: interrupted after %.3f s; all of the above was done",
                          cell.result.duration_s);
-  close_session(s);
+  int code = status == COSREL_OK ? 0 : cosrel_report(status, &error);
+  if (!close_session(s)) exit(code); /* a processor that is stuck still has the session */
   free(s);
-  return status == COSREL_OK ? 0 : cosrel_report(status, &error);
+  return code;
 }

@@ -53,6 +53,7 @@ cosrel_status cosrel_injection_add(cosrel_injection_plan *plan, const char *spec
 typedef struct cosrel_injector {
   const cosrel_injection_plan *plan; /* borrowed; NULL: nothing is injected */
   uint64_t seed;
+  cosrel_time epoch; /* of real runs: the monotonic time of 0, set after cosrel_injector_begin */
   struct {
     uint32_t items;          /* of the plan, those that concern it: bit i */
     uint64_t n_segments;     /* begun */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backends/affinity.h"
+#include "backends/fault_backend.h"
 #include "sched/check.h"
 
 cosrel_status cosrel_machine_parse(const char *const *texts, uint32_t n, cosrel_backend_spec *out, uint32_t *n_out,
@@ -85,6 +86,47 @@ void cosrel_machine_close(cosrel_machine *machine) {
     machine->backends[p]->ops->close(machine->backends[p]);
   }
   memset(machine, 0, sizeof *machine);
+}
+
+static cosrel_status inject(cosrel_machine *machine, uint32_t p, cosrel_backend **backend, cosrel_error *error) {
+  return cosrel_fault_backend_wrap(machine->injector, p, machine->networks, machine->prepared[p], machine->n_networks,
+                                   backend, error);
+}
+
+cosrel_status cosrel_machine_inject(cosrel_machine *machine, cosrel_injector *injector, cosrel_error *error) {
+  machine->injector = injector;
+  for (uint32_t p = 0; p < machine->n_processors; p++) {
+    cosrel_status status = inject(machine, p, &machine->backends[p], error);
+    if (status != COSREL_OK) return status;
+  }
+  return COSREL_OK;
+}
+
+cosrel_status cosrel_machine_reopen(cosrel_machine *machine, uint32_t p, cosrel_error *error) {
+  cosrel_backend *old = machine->backends[p], *fresh = NULL;
+  cosrel_prepared **prepared = machine->prepared[p];
+  for (uint32_t n = 0; n < machine->n_networks; n++) {
+    if (prepared[n] == NULL) continue;
+    old->ops->release(old, prepared[n]);
+    prepared[n] = NULL;
+    machine->wanted[p] |= UINT64_C(1) << n;
+  }
+  cosrel_status status = cosrel_backend_open(&machine->specs[p], &fresh, error);
+  if (status != COSREL_OK) return status;
+  if (machine->injector != NULL) status = inject(machine, p, &fresh, error);
+  if (status != COSREL_OK) {
+    fresh->ops->close(fresh);
+    return status;
+  }
+  old->ops->close(old);
+  machine->backends[p] = fresh;
+  for (uint32_t n = 0; n < machine->n_networks && status == COSREL_OK; n++) {
+    if ((machine->wanted[p] >> n & 1) == 0) continue;
+    status = fresh->ops->prepare(fresh, machine->networks[n], &prepared[n], error);
+    if (status != COSREL_OK) prepared[n] = NULL;
+  }
+  if (status == COSREL_OK) machine->wanted[p] = 0;
+  return status;
 }
 
 void cosrel_machine_bind(const cosrel_machine *machine, uint32_t p) {

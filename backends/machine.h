@@ -5,6 +5,7 @@
 #define COSREL_BACKENDS_MACHINE_H
 
 #include "backends/backend.h"
+#include "backends/injection.h"
 #include "sched/workload.h"
 
 #define COSREL_NETWORKS_MAX COSREL_STREAMS_MAX
@@ -15,6 +16,8 @@ typedef struct cosrel_machine {
   cosrel_backend *backends[COSREL_PROCESSORS_MAX];
   const cosrel_network *networks[COSREL_NETWORKS_MAX]; /* borrowed */
   cosrel_prepared *prepared[COSREL_PROCESSORS_MAX][COSREL_NETWORKS_MAX];
+  uint64_t wanted[COSREL_PROCESSORS_MAX]; /* networks that p lost with its device: to be made ready again */
+  cosrel_injector *injector;              /* borrowed; NULL: nothing is made to fail */
 } cosrel_machine;
 
 /* Reads specs as the command line gives them, at most COSREL_PROCESSORS_MAX; without any: "cpu", the best backend on
@@ -36,6 +39,14 @@ void cosrel_machine_close(cosrel_machine *machine);
 /* Prepares the networks that are not prepared yet on p; releases all of them. */
 cosrel_status cosrel_machine_prepare(cosrel_machine *machine, uint32_t p, cosrel_error *error);
 void cosrel_machine_release(cosrel_machine *machine, uint32_t p);
+
+/* Puts backends that fail on demand before all that are open, and before those that are opened again. Nothing fails
+ * before the injector has begun a run. */
+cosrel_status cosrel_machine_inject(cosrel_machine *machine, cosrel_injector *injector, cosrel_error *error);
+
+/* Opens p, which was lost, again, and makes the same networks ready as before. Nothing may run on it, and all its
+ * buffers must be gone. On failure p has no networks, and may be tried again. */
+cosrel_status cosrel_machine_reopen(cosrel_machine *machine, uint32_t p, cosrel_error *error);
 
 /* Binds the calling thread to the cores that p's spec names, if any: whoever computes on p calls it first. */
 void cosrel_machine_bind(const cosrel_machine *machine, uint32_t p);

@@ -9,10 +9,10 @@
  * Memory: tensors that pass between units lie in one arena per request, at offsets that are the same on every
  * processor (backends/arena.h). Any order of units that keeps the dependencies is safe, also with branches running at
  * once. A unit's inputs are whole until it is done; once a unit after it has begun, their bytes may be another
- * tensor's. So a segment that failed cannot run again: its request could only start anew, with its inputs put in again.
- * All inputs of the model live as long as one of them is read, since they are moved as one. Rank-4 tensors in the arena
- * are stored NHWC, all others row-major; shapes are always given as ONNX has them (NCHW). Everything in an arena is
- * fp32. */
+ * tensor's. So a segment that failed half-way can run again only where nothing of what it reads was overwritten
+ * (backends/runtime/recovery.h); else its request starts anew, with its inputs put in again. All inputs of the model
+ * live as long as one of them is read, since they are moved as one. Rank-4 tensors in the arena are stored NHWC, all
+ * others row-major; shapes are always given as ONNX has them (NCHW). Everything in an arena is fp32. */
 #ifndef COSREL_BACKENDS_NETWORK_H
 #define COSREL_BACKENDS_NETWORK_H
 

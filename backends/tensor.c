@@ -27,6 +27,18 @@ uint64_t cosrel_shape_elements(const cosrel_shape *shape) {
   return elements;
 }
 
+/* In blocks, so that the compiler makes vectors of the inner loop and the outer one may end early. */
+bool cosrel_floats_have_nan(const float *x, uint64_t n) {
+  const uint64_t block = 4096;
+  for (uint64_t i = 0; i < n; i += block) {
+    uint64_t end = n - i < block ? n : i + block;
+    unsigned found = 0;
+    for (uint64_t k = i; k < end; k++) found |= (unsigned)(x[k] != x[k]);
+    if (found != 0) return true;
+  }
+  return false;
+}
+
 size_t cosrel_tensor_bytes(const cosrel_tensor *tensor) {
   return (size_t)cosrel_shape_elements(&tensor->shape) * cosrel_dtype_bytes(tensor->dtype);
 }

@@ -2,6 +2,7 @@
 #ifndef COSREL_BACKENDS_TENSOR_H
 #define COSREL_BACKENDS_TENSOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,5 +46,7 @@ uint64_t cosrel_shape_elements(const cosrel_shape *shape);
 size_t cosrel_tensor_bytes(const cosrel_tensor *tensor);
 uint32_t cosrel_dtype_bytes(cosrel_dtype dtype);
 const char *cosrel_dtype_name(cosrel_dtype dtype);
+/* Whether one of x[n] is NaN; infinities are none. */
+bool cosrel_floats_have_nan(const float *x, uint64_t n);
 
 #endif

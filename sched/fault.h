@@ -54,8 +54,8 @@ static inline cosrel_time cosrel_rest(uint32_t strikes) { return COSREL_REST << 
 
 /* A segment that takes longer than this hangs: a multiple of what the profile says, since contention and a busy machine
  * stretch segments, and never less than what a disturbance by the operating system may take. */
-#define COSREL_BUDGET_FLOOR (250 * COSREL_MS)
-#define COSREL_BUDGET_FACTOR 16
+#define COSREL_BUDGET_FLOOR (500 * COSREL_MS)
+#define COSREL_BUDGET_FACTOR 20
 static inline cosrel_time cosrel_segment_budget(double expected_ns, cosrel_time floor) {
   double budget = COSREL_BUDGET_FACTOR * expected_ns;
   return budget < (double)floor ? floor : budget > 3600e9 ? 3600 * COSREL_S : (cosrel_time)budget;

@@ -14,9 +14,9 @@
 #include "sched/engine.h"
 #include "tests/fixtures.h"
 
-/* Counts allocations while contract_counting is set, by standing in front of glibc's allocator. Sanitizers stand there
- * themselves; under them, and on other C libraries, the count stays 0. */
-static volatile bool contract_counting;
+/* Counts allocations of this thread while contract_counting is set, by standing in front of glibc's allocator.
+ * Sanitizers stand there themselves; under them, and on other C libraries, the count stays 0. */
+static _Thread_local volatile bool contract_counting;
 static volatile uint64_t contract_allocations;
 
 #if defined(__has_feature)

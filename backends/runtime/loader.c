@@ -150,6 +150,14 @@ void cosrel_loader_give_back(cosrel_loader *l) {
   pthread_mutex_unlock(&l->lock);
 }
 
+bool cosrel_loader_is_empty(cosrel_loader *l) {
+  pthread_mutex_lock(&l->lock);
+  bool empty = (l->there | l->set) == 0;
+  for (uint32_t n = 0; n < COSREL_NETWORKS_MAX; n++) empty = empty && l->prepared[n] == NULL;
+  pthread_mutex_unlock(&l->lock);
+  return empty;
+}
+
 cosrel_loader_stats cosrel_loader_get_stats(cosrel_loader *l, bool clear) {
   pthread_mutex_lock(&l->lock);
   cosrel_loader_stats stats = l->stats;

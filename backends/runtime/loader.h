@@ -29,6 +29,9 @@ void cosrel_loader_give_back(cosrel_loader *loader);
 /* Whoever waits in take is let go, and nothing is prepared any more. */
 void cosrel_loader_quit(cosrel_loader *loader);
 
+/* Whether nothing is prepared, or to be. */
+bool cosrel_loader_is_empty(cosrel_loader *loader);
+
 typedef struct cosrel_loader_stats {
   uint64_t n_loads, n_releases;
   cosrel_time load_ns; /* inside prepare */

@@ -1,6 +1,6 @@
 /* One lock guards mailboxes and completions: at most nine threads meet there, for microseconds. What is slow happens
  * outside of it, under finer locks that are always taken in this order:
- *   slot->moving         one thread at a time looks for, copies and marks the tensors of a request
+ *   tensors->moving      one thread at a time looks for, copies and marks the tensors of a request
  *   worker->copying      one thread at a time reads or writes a processor's own memory
  * Which memory holds which tensor is kept here, not taken from the state's `where`: that says what will be there once
  * the running segments have brought it in. */
@@ -13,56 +13,80 @@
 
 #include "backends/monotonic.h"
 #include "backends/runtime/loader.h"
-
-#define IN_HOST_MEMORY ((uint16_t)(1u << COSREL_PROCESSORS_MAX)) /* in slot->present; bit p: in p's own memory */
+#include "backends/runtime/probe.h"
+#include "backends/runtime/recovery.h"
 
 static const cosrel_time default_segment_limit = 60 * COSREL_S, stop_period = 50 * COSREL_MS;
+static const cosrel_time grace = COSREL_S;         /* after its budget, a worker that is not back is abandoned */
+static const cosrel_time last_wait = 3 * COSREL_S; /* for workers, at the end */
+
+/* The tensors of one request. Made beforehand, one for each slot; more only when workers are abandoned with some. */
+typedef struct tensors {
+  struct tensors *next; /* all that there are; they live until the end */
+  uint32_t stream;
+  pthread_mutex_t moving;
+  void *arena;
+  cosrel_buffer *buffers[COSREL_PROCESSORS_MAX]; /* NULL: made when p needs it */
+  uint16_t *present;                             /* [n_units + 1] as in recovery.h; numbering as in sched/case.h */
+} tensors;
 
 typedef struct job {
+  bool probe; /* nothing of the below, but `budget`, is for probes */
   uint32_t slot, stream;
   uint64_t sequence;
   uint16_t begin, end;
+  cosrel_time budget;
+  tensors *tensors;
 } job;
 
-typedef enum stage { IDLE, GIVEN, DONE } stage;
+/* ABANDONED: it is not back in time; nobody waits for what it has, and nothing that it may write to is used. */
+typedef enum stage { IDLE, GIVEN, DONE, ABANDONED } stage;
 
 typedef struct worker {
   cosrel_runtime *runtime;
-  cosrel_backend *backend; /* borrowed from the machine */
   uint32_t processor;
   bool apart;            /* has memory of its own */
   cosrel_loader *loader; /* NULL: no budget, everything is prepared */
   bool has_thread;
   pthread_t thread;
+  cosrel_probe probe;
   pthread_mutex_t copying;
-  /* Under runtime->lock: */
+  /* The worker's thread only: */
+  bool lost;     /* the backend is to be opened again */
+  bool innocent; /* what failed was another processor's */
+  /* Under runtime->lock; the backend changes under `copying` too: */
+  cosrel_backend *backend; /* borrowed from the machine; NULL while it is opened again */
   pthread_cond_t given;
   stage stage;
-  bool quit;
+  bool quit, exited;
+  bool refused;          /* a job was not even begun */
+  cosrel_status suspect; /* what others found wrong with a tensor of its */
   job job;
-  cosrel_status status; /* of the segment that is DONE */
+  cosrel_time given_at;
+  cosrel_status status; /* of the job that is DONE */
+  cosrel_failure failure;
   cosrel_time ended, kernel, load, transfer;
 } worker;
 
+/* Engine thread only. */
 typedef struct slot {
-  uint64_t sequence; /* of the request whose tensors are here; engine thread only */
+  uint64_t sequence; /* of the request whose tensors are here */
+  uint8_t n_starts;  /* of that request */
   bool used;
-  pthread_mutex_t moving;
-  void *arena;
-  cosrel_buffer *buffers[COSREL_PROCESSORS_MAX];
-  /* [n_units + 1] memories that hold tensor t; the numbering is that of sched/case.h. present[0] is 0 until the inputs
-   * have been put into the arena. */
-  uint16_t *present;
+  tensors *tensors; /* NULL after these have been left to a worker */
 } slot;
 
 struct cosrel_runtime {
   const cosrel_case *c;
   const cosrel_machine *machine;
-  cosrel_stream_io *io;                 /* [n_streams] */
-  bool *is_output[COSREL_NETWORKS_MAX]; /* [n_units] is the unit's output needed for the model's outputs? */
-  slot *slots;                          /* [c->n_slots] */
+  cosrel_stream_io *io;                       /* [n_streams] */
+  bool *is_output[COSREL_NETWORKS_MAX];       /* [n_units] is the unit's output needed for the model's outputs? */
+  uint32_t *last_reader[COSREL_NETWORKS_MAX]; /* [n_units] the last unit that reads its output; 0: none */
+  bool *may_check;                            /* [n_streams] no NaN goes in, so none should come out */
+  slot *slots;                                /* [c->n_slots] */
   worker workers[COSREL_PROCESSORS_MAX];
-  cosrel_time segment_limit;
+  cosrel_machine *recover; /* the machine, or NULL: the first failure ends the run */
+  cosrel_time segment_limit, budget_floor;
   bool (*stop)(void);
 
   /* Engine thread only. */
@@ -74,6 +98,8 @@ struct cosrel_runtime {
   pthread_mutex_t lock;
   pthread_cond_t done;
   uint64_t n_copies, copied_bytes; /* under `lock` */
+  tensors *all;                    /* likewise; their list only grows */
+  uint32_t n_left;                 /* workers that did not come back at the end: the last of them cleans up */
 };
 
 /* ---- Time ---- */
@@ -104,32 +130,39 @@ static uint32_t tensor_values(const cosrel_network *network, uint32_t t, const i
   return t == 0 ? network->net.n_inputs : 1;
 }
 
-/* Copies tensor t of a request between the host arena and the memory of `owner`. */
+static uint64_t value_elements(const cosrel_network *network, int32_t value) {
+  return cosrel_shape_elements(&network->net.values[value].tensor.shape);
+}
+
+/* Copies tensor t of a request between the host arena and the memory of `owner`. COSREL_FORMAT: it holds NaN. */
 static cosrel_status copy_tensor(worker *owner, const job *job, uint32_t t, bool to_owner) {
   cosrel_runtime *runtime = owner->runtime;
   const cosrel_network *network = job_network(runtime, job);
-  slot *slot = &runtime->slots[job->slot];
-  cosrel_buffer *buffer = slot->buffers[owner->processor];
-  const cosrel_backend_ops *ops = owner->backend->ops;
-  cosrel_status status = COSREL_OK;
+  tensors *tensors = job->tensors;
   const int32_t *values;
   uint32_t n = tensor_values(network, t, &values);
   uint64_t copied = 0;
 
   pthread_mutex_lock(&owner->copying);
+  cosrel_backend *backend = owner->backend;
+  cosrel_buffer *buffer = tensors->buffers[owner->processor];
+  cosrel_status status = backend == NULL || buffer == NULL ? COSREL_IO : COSREL_OK;
   for (uint32_t i = 0; i < n && status == COSREL_OK; i++) {
     if (network->offsets[values[i]] < 0) continue;
     size_t offset = (size_t)network->offsets[values[i]];
-    size_t bytes = (size_t)cosrel_shape_elements(&network->net.values[values[i]].tensor.shape) * sizeof(float);
-    void *host = (char *)slot->arena + offset;
-    status = to_owner ? ops->write(owner->backend, buffer, offset, host, bytes)
-                      : ops->read(owner->backend, buffer, offset, host, bytes);
+    uint64_t elements = value_elements(network, values[i]);
+    size_t bytes = (size_t)elements * sizeof(float);
+    void *host = (char *)tensors->arena + offset;
+    status = to_owner ? backend->ops->write(backend, buffer, offset, host, bytes)
+                      : backend->ops->read(backend, buffer, offset, host, bytes);
+    if (status == COSREL_OK && !to_owner && runtime->may_check[job->stream] && cosrel_floats_have_nan(host, elements))
+      status = COSREL_FORMAT;
     copied += bytes;
   }
   pthread_mutex_unlock(&owner->copying);
 
   if (status != COSREL_OK) return status;
-  slot->present[t] |= to_owner ? (uint16_t)(1u << owner->processor) : IN_HOST_MEMORY;
+  tensors->present[t] |= to_owner ? (uint16_t)(1u << owner->processor) : COSREL_IN_HOST;
   pthread_mutex_lock(&runtime->lock);
   runtime->n_copies++;
   runtime->copied_bytes += copied;
@@ -137,48 +170,178 @@ static cosrel_status copy_tensor(worker *owner, const job *job, uint32_t t, bool
   return COSREL_OK;
 }
 
+/* A tensor could not be had from `owner`, or was not good: that is found out when its next job ends. */
+static void cast_suspicion(worker *owner, cosrel_status status) {
+  pthread_mutex_lock(&owner->runtime->lock);
+  owner->suspect = status;
+  pthread_mutex_unlock(&owner->runtime->lock);
+}
+
 /* Brings tensor t where `w` can use it. */
 static cosrel_status bring_tensor(worker *w, const job *job, uint32_t t) {
-  const uint16_t *present = &w->runtime->slots[job->slot].present[t];
+  const uint16_t *present = &job->tensors->present[t];
   if (w->apart && (*present >> w->processor & 1) != 0) return COSREL_OK;
-  for (uint32_t p = 0; (*present & IN_HOST_MEMORY) == 0; p++) {
+  for (uint32_t p = 0; (*present & COSREL_IN_HOST) == 0; p++) {
+    w->innocent = true;                                           /* until it is here */
     if (p == w->runtime->c->n_processors) return COSREL_INTERNAL; /* nobody has it */
     if ((*present >> p & 1) == 0) continue;
-    cosrel_status status = copy_tensor(&w->runtime->workers[p], job, t, false);
-    if (status != COSREL_OK) return status;
+    worker *owner = &w->runtime->workers[p];
+    cosrel_status status = copy_tensor(owner, job, t, false);
+    if (status == COSREL_OK) continue;
+    cast_suspicion(owner, status);
+    return status;
   }
+  w->innocent = false;
   return w->apart ? copy_tensor(w, job, t, true) : COSREL_OK;
+}
+
+/* A buffer is missing where the device was opened again, or where these tensors are additional ones. */
+static cosrel_status ensure_buffer(worker *w, tensors *tensors) {
+  if (!w->apart || tensors->buffers[w->processor] != NULL) return COSREL_OK;
+  cosrel_buffer *buffer;
+  cosrel_error error = {""};
+  size_t bytes = (size_t)w->runtime->machine->networks[w->runtime->io[tensors->stream].network]->arena_bytes;
+  cosrel_status status = w->backend->ops->buffer_create(w->backend, bytes, &buffer, &error);
+  if (status == COSREL_OK) tensors->buffers[w->processor] = buffer;
+  return status;
 }
 
 /* Every tensor that the segment reads and does not make. */
 static cosrel_status bring_in(worker *w, const job *job) {
   cosrel_runtime *runtime = w->runtime;
   const cosrel_stream_case *sc = &runtime->c->streams[job->stream];
-  slot *slot = &runtime->slots[job->slot];
-  cosrel_status status = COSREL_OK;
-  pthread_mutex_lock(&slot->moving);
-  if (slot->present[0] == 0) {
-    cosrel_network_put_inputs(job_network(runtime, job), runtime->io[job->stream].inputs, slot->arena);
-    slot->present[0] = IN_HOST_MEMORY;
+  tensors *tensors = job->tensors;
+  pthread_mutex_lock(&tensors->moving);
+  if (tensors->present[0] == 0) {
+    cosrel_network_put_inputs(job_network(runtime, job), runtime->io[job->stream].inputs, tensors->arena);
+    tensors->present[0] = COSREL_IN_HOST | COSREL_MADE;
   }
+  cosrel_status status = ensure_buffer(w, tensors);
   for (uint32_t i = sc->live_first[job->begin]; i < sc->live_first[job->begin + 1] && status == COSREL_OK; i++)
     if (sc->live[i].next < job->end) status = bring_tensor(w, job, sc->live[i].tensor);
-  pthread_mutex_unlock(&slot->moving);
+  pthread_mutex_unlock(&tensors->moving);
   return status;
 }
 
 /* Notes where the segment's tensors are; outputs of the model go to host memory at once, since they end there. */
 static cosrel_status bring_out(worker *w, const job *job) {
   cosrel_runtime *runtime = w->runtime;
-  slot *slot = &runtime->slots[job->slot];
+  tensors *tensors = job->tensors;
   const bool *is_output = runtime->is_output[runtime->io[job->stream].network];
+  const uint16_t here = w->apart ? (uint16_t)(1u << w->processor) : COSREL_IN_HOST;
   cosrel_status status = COSREL_OK;
-  pthread_mutex_lock(&slot->moving);
-  for (uint32_t u = job->begin; u < job->end && status == COSREL_OK; u++) {
-    slot->present[u + 1] = w->apart ? (uint16_t)(1u << w->processor) : IN_HOST_MEMORY;
+  pthread_mutex_lock(&tensors->moving);
+  for (uint32_t u = job->begin; u < job->end && status == COSREL_OK; u++)
     if (w->apart && is_output[u]) status = copy_tensor(w, job, u + 1, false);
+  for (uint32_t u = job->begin; u < job->end; u++) {
+    if (status == COSREL_OK)
+      tensors->present[u + 1] |= (uint16_t)(here | COSREL_MADE);
+    else
+      tensors->present[u + 1] = 0;
   }
-  pthread_mutex_unlock(&slot->moving);
+  pthread_mutex_unlock(&tensors->moving);
+  return status;
+}
+
+/* NaN in what others will read of the segment, while it is in host memory anyway. What stays in a processor's own
+ * memory is looked at when it is copied from there. Infinities are fine: masks are made of them. */
+static cosrel_status check_outputs(const worker *w, const job *job) {
+  const cosrel_runtime *runtime = w->runtime;
+  const cosrel_network *network = job_network(runtime, job);
+  uint32_t n = runtime->io[job->stream].network;
+  if (w->apart || !runtime->may_check[job->stream]) return COSREL_OK;
+  for (uint32_t u = job->begin; u < job->end; u++) {
+    if (!runtime->is_output[n][u] && runtime->last_reader[n][u] < job->end) continue;
+    int32_t value = network->units[u].output;
+    const float *x = (const float *)(const void *)((const char *)job->tensors->arena + network->offsets[value]);
+    if (cosrel_floats_have_nan(x, value_elements(network, value))) return COSREL_FORMAT;
+  }
+  return COSREL_OK;
+}
+
+/* ---- When a job fails, on the workers' threads ---- */
+
+static cosrel_fault fault_of(cosrel_status status) {
+  switch (status) {
+    case COSREL_OK: return COSREL_FAULT_NONE;
+    case COSREL_INTERRUPTED: return COSREL_FAULT_HANG;
+    case COSREL_FORMAT: return COSREL_FAULT_NAN;
+    case COSREL_IO: return COSREL_FAULT_LOST;
+    default: return COSREL_FAULT_ERROR;
+  }
+}
+
+static tensors *all_tensors(cosrel_runtime *runtime) {
+  pthread_mutex_lock(&runtime->lock);
+  tensors *first = runtime->all;
+  pthread_mutex_unlock(&runtime->lock);
+  return first;
+}
+
+/* Nothing is in the memory of `w` any more. */
+static void lose_memory(worker *w) {
+  cosrel_runtime *runtime = w->runtime;
+  for (tensors *t = all_tensors(runtime); t != NULL; t = t->next) {
+    pthread_mutex_lock(&t->moving);
+    for (uint32_t i = 0; i <= runtime->c->streams[t->stream].n_units; i++)
+      t->present[i] &= (uint16_t) ~(1u << w->processor);
+    pthread_mutex_unlock(&t->moving);
+  }
+}
+
+/* What the engine is told of a segment that failed. */
+static cosrel_failure diagnose(worker *w, const job *job, cosrel_status status) {
+  cosrel_failure failure = {.fault = (uint8_t)fault_of(status)};
+  const cosrel_stream_case *sc = &w->runtime->c->streams[job->stream];
+  if (w->innocent) {
+    failure.innocent = failure.restart = true;
+    return failure;
+  }
+  w->lost = status == COSREL_IO;
+  failure.memory_lost =
+      w->lost && (w->apart || w->loader != NULL); /* weights too: the loader is told to release them */
+  if (w->lost && w->apart) lose_memory(w);
+  uint16_t *outputs = &job->tensors->present[job->begin + 1];
+  pthread_mutex_lock(&job->tensors->moving);
+  memset(outputs, 0, (size_t)(job->end - job->begin) * sizeof *outputs); /* not made, whatever was noted before */
+  failure.restart =
+      !cosrel_recovery_check(job_network(w->runtime, job), sc, job->begin, job->end,
+                             w->apart ? (uint16_t)(1u << w->processor) : COSREL_IN_HOST, job->tensors->present);
+  pthread_mutex_unlock(&job->tensors->moving);
+  if (status == COSREL_FORMAT && w->apart) failure.restart = true; /* nobody has looked at what lies in its memory */
+  return failure;
+}
+
+/* Opens a lost device again. */
+static cosrel_status reopen(worker *w) {
+  cosrel_runtime *runtime = w->runtime;
+  cosrel_error error = {""};
+  if (w->loader != NULL && !cosrel_loader_is_empty(w->loader)) return COSREL_IO; /* next time */
+  for (tensors *t = all_tensors(runtime); t != NULL && w->apart; t = t->next) {
+    pthread_mutex_lock(&t->moving);
+    pthread_mutex_lock(&w->copying);
+    if (t->buffers[w->processor] != NULL) w->backend->ops->buffer_destroy(w->backend, t->buffers[w->processor]);
+    t->buffers[w->processor] = NULL;
+    pthread_mutex_unlock(&w->copying);
+    pthread_mutex_unlock(&t->moving);
+  }
+  pthread_mutex_lock(&w->copying);
+  pthread_mutex_lock(&runtime->lock);
+  w->backend = NULL;
+  pthread_mutex_unlock(&runtime->lock);
+  cosrel_status status = cosrel_machine_reopen(runtime->recover, w->processor, &error);
+  pthread_mutex_lock(&runtime->lock);
+  w->backend = runtime->machine->backends[w->processor];
+  pthread_mutex_unlock(&runtime->lock);
+  pthread_mutex_unlock(&w->copying);
+  w->lost = status != COSREL_OK;
+  return status;
+}
+
+static cosrel_status run_probe(worker *w, cosrel_time budget) {
+  cosrel_status status = w->lost ? reopen(w) : COSREL_OK;
+  if (status == COSREL_OK) status = cosrel_probe_ask(w->runtime->machine, w->processor, &w->probe, budget);
+  if (status == COSREL_IO) w->lost = true;
   return status;
 }
 
@@ -190,27 +353,41 @@ typedef struct parts {
 
 static cosrel_status run_segment(worker *w, const job *job, parts *parts) {
   cosrel_runtime *runtime = w->runtime;
-  slot *slot = &runtime->slots[job->slot];
+  tensors *tensors = job->tensors;
   const cosrel_backend_ops *ops = w->backend->ops;
   cosrel_prepared *prepared = runtime->machine->prepared[w->processor][runtime->io[job->stream].network];
   cosrel_time asked = cosrel_monotonic_now();
+  w->innocent = false;
   cosrel_status status = w->loader != NULL ? cosrel_loader_take(w->loader, &prepared) : COSREL_OK;
   cosrel_time start = w->loader != NULL ? cosrel_monotonic_now() : asked;
   if (status == COSREL_OK) status = bring_in(w, job);
   cosrel_time ready = cosrel_monotonic_now(), computed = ready;
   if (status == COSREL_OK) {
-    status = ops->submit(w->backend, prepared, w->apart ? NULL : slot->arena, slot->buffers[w->processor], job->begin,
-                         job->end);
-    if (status == COSREL_OK) status = ops->wait(w->backend, runtime->segment_limit);
+    status = ops->submit(w->backend, prepared, w->apart ? NULL : tensors->arena, tensors->buffers[w->processor],
+                         job->begin, job->end);
+    if (status == COSREL_OK) status = ops->wait(w->backend, job->budget);
     computed = cosrel_monotonic_now();
   }
   if (w->loader != NULL) cosrel_loader_give_back(w->loader);
+  if (status == COSREL_OK) status = check_outputs(w, job);
+  cosrel_time checked = cosrel_monotonic_now();
   if (status == COSREL_OK) status = bring_out(w, job);
   parts->load = start - asked;
   parts->kernel = computed - ready;
-  parts->transfer = ready - start + (cosrel_monotonic_now() - computed);
+  parts->transfer = ready - start + (cosrel_monotonic_now() - checked);
   return status;
 }
+
+static cosrel_status take_suspicion(worker *w) {
+  pthread_mutex_lock(&w->runtime->lock);
+  cosrel_status suspect = w->suspect;
+  w->suspect = COSREL_OK;
+  pthread_mutex_unlock(&w->runtime->lock);
+  w->innocent = false;
+  return suspect;
+}
+
+static void free_runtime(cosrel_runtime *runtime);
 
 static void *worker_main(void *self) {
   worker *w = self;
@@ -222,10 +399,18 @@ static void *worker_main(void *self) {
     if (w->quit) break;
     job job = w->job;
     pthread_mutex_unlock(&runtime->lock);
-    parts parts;
-    cosrel_status status = run_segment(w, &job, &parts);
+    parts parts = {0};
+    cosrel_status status = job.probe ? run_probe(w, job.budget) : run_segment(w, &job, &parts);
+    if (status == COSREL_OK) status = take_suspicion(w);
+    cosrel_failure failure = {.fault = (uint8_t)fault_of(status)};
+    if (status != COSREL_OK && !job.probe) failure = diagnose(w, &job, status);
     pthread_mutex_lock(&runtime->lock);
+    if (w->stage == ABANDONED) { /* nobody waits for it any more */
+      w->stage = IDLE;
+      continue;
+    }
     w->status = status;
+    w->failure = failure;
     w->kernel = parts.kernel;
     w->load = parts.load;
     w->transfer = parts.transfer;
@@ -233,7 +418,11 @@ static void *worker_main(void *self) {
     w->stage = DONE;
     pthread_cond_signal(&runtime->done);
   }
+  w->exited = true;
+  bool last = runtime->n_left > 0 && --runtime->n_left == 0;
+  pthread_cond_signal(&runtime->done);
   pthread_mutex_unlock(&runtime->lock);
+  if (last) free_runtime(runtime);
   return NULL;
 }
 
@@ -245,30 +434,84 @@ static void begin_clock(cosrel_runtime *runtime) {
   runtime->epoch = cosrel_monotonic_now();
 }
 
+static cosrel_status create_tensors(cosrel_runtime *runtime, uint32_t s, tensors **out, cosrel_error *error);
+
+/* Tensors that no slot has and no worker may be using; or new ones. NULL: no memory. */
+static tensors *spare_tensors(cosrel_runtime *runtime, uint32_t stream) {
+  const cosrel_stream_case *sc = &runtime->c->streams[stream];
+  tensors *found = NULL;
+  pthread_mutex_lock(&runtime->lock);
+  for (tensors *t = runtime->all; t != NULL && found == NULL; t = t->next) {
+    bool used = t->stream != stream;
+    for (uint32_t i = 0; i < sc->n_slots && !used; i++) used = runtime->slots[sc->first_slot + i].tensors == t;
+    for (uint32_t p = 0; p < runtime->c->n_processors && !used; p++) {
+      const worker *w = &runtime->workers[p];
+      used = (w->stage == GIVEN || w->stage == ABANDONED) && w->job.tensors == t;
+    }
+    if (!used) found = t;
+  }
+  pthread_mutex_unlock(&runtime->lock);
+  if (found == NULL) create_tensors(runtime, stream, &found, NULL);
+  return found;
+}
+
+/* Puts a job into a worker's mailbox. One that was abandoned and is not back refuses it. */
+static void give(cosrel_runtime *runtime, uint32_t processor, job job) {
+  worker *w = &runtime->workers[processor];
+  pthread_mutex_lock(&runtime->lock);
+  w->refused = w->stage == ABANDONED;
+  if (!w->refused) {
+    if (w->loader != NULL && !job.probe) cosrel_loader_pin(w->loader, runtime->io[job.stream].network);
+    w->job = job;
+    w->given_at = cosrel_monotonic_now();
+    w->stage = GIVEN;
+    pthread_cond_signal(&w->given);
+  }
+  pthread_mutex_unlock(&runtime->lock);
+}
+
 static cosrel_status driver_submit(void *self, const cosrel_case *c, const cosrel_state *state,
                                    const cosrel_candidate *candidate, double *scale) {
   cosrel_runtime *runtime = self;
   const cosrel_request *request = cosrel_state_request(c, state, candidate->slot);
   slot *slot = &runtime->slots[candidate->slot];
-  worker *w = &runtime->workers[candidate->processor];
   uint32_t n_units = c->streams[request->stream].n_units;
   begin_clock(runtime);
   *scale = 1;
-  if (!slot->used || slot->sequence != request->sequence) { /* a new request, so no worker is busy with the slot */
+  /* A new request, or another start of it: so no worker is busy with the slot. */
+  if (!slot->used || slot->sequence != request->sequence || slot->n_starts != request->n_starts) {
+    if (slot->tensors == NULL) slot->tensors = spare_tensors(runtime, request->stream);
+    if (slot->tensors == NULL) return cosrel_fail(&runtime->error, COSREL_NOMEM, "no memory to start a request anew");
     slot->used = true;
     slot->sequence = request->sequence;
-    memset(slot->present, 0, (n_units + 1) * sizeof *slot->present);
+    slot->n_starts = request->n_starts;
+    memset(slot->tensors->present, 0, (n_units + 1) * sizeof *slot->tensors->present);
   }
-  if (w->loader != NULL) cosrel_loader_pin(w->loader, runtime->io[request->stream].network);
-  pthread_mutex_lock(&runtime->lock);
-  w->job = (job){.slot = candidate->slot,
-                 .stream = request->stream,
-                 .sequence = request->sequence,
-                 .begin = candidate->begin,
-                 .end = candidate->end};
-  w->stage = GIVEN;
-  pthread_cond_signal(&w->given);
-  pthread_mutex_unlock(&runtime->lock);
+  cosrel_time budget = runtime->segment_limit;
+  if (runtime->recover != NULL) {
+    cosrel_work work = cosrel_state_work(c, state, candidate);
+    cosrel_time own = cosrel_segment_budget(cosrel_work_total(&work), runtime->budget_floor);
+    if (own < budget) budget = own;
+  }
+  give(runtime, candidate->processor,
+       (job){.slot = candidate->slot,
+             .stream = request->stream,
+             .sequence = request->sequence,
+             .begin = candidate->begin,
+             .end = candidate->end,
+             .budget = budget,
+             .tensors = slot->tensors});
+  return COSREL_OK;
+}
+
+static cosrel_status driver_probe(void *self, const cosrel_case *c, const cosrel_state *state, uint32_t processor,
+                                  double *expected_ns) {
+  cosrel_runtime *runtime = self;
+  const cosrel_probe *probe = &runtime->workers[processor].probe;
+  (void)c, (void)state;
+  *expected_ns = (double)probe->took;
+  give(runtime, processor,
+       (job){.probe = true, .budget = cosrel_segment_budget((double)probe->took, runtime->budget_floor)});
   return COSREL_OK;
 }
 
@@ -280,6 +523,8 @@ static cosrel_status segment_failed(cosrel_runtime *runtime, const worker *w) {
                      (unsigned long long)job->sequence, job->begin, job->end - 1u,
                      w->status == COSREL_INTERRUPTED ? "took too long or was cancelled"
                      : w->status == COSREL_IO        ? "the device is lost"
+                     : w->status == COSREL_FORMAT    ? "computed NaN"
+                     : w->status == COSREL_INTERNAL  ? "broke off"
                                                      : cosrel_status_text(w->status));
 }
 
@@ -289,7 +534,10 @@ static cosrel_status take_completion(cosrel_runtime *runtime, const cosrel_state
   cosrel_runtime_stats *stats = &runtime->stats;
   const cosrel_running *run = &state->running[w->processor];
   uint32_t p = w->processor, s = w->job.stream;
-  if (w->status != COSREL_OK) return segment_failed(runtime, w);
+  if (w->status != COSREL_OK) {
+    cosrel_status failed = segment_failed(runtime, w);
+    return runtime->recover != NULL ? COSREL_OK : failed;
+  }
   stats->n_segments[p]++;
   stats->kernel_ns[p] += w->kernel;
   stats->load_ns[p] += w->load;
@@ -300,8 +548,8 @@ static cosrel_status take_completion(cosrel_runtime *runtime, const cosrel_state
   const cosrel_stream_io *io = &runtime->io[s];
   uint32_t n_done = request->n_done + (uint32_t)(w->job.end - w->job.begin);
   if (io->output == NULL || n_done < c->streams[s].n_units) return COSREL_OK;
-  return io->output(io->self, s, w->job.sequence, runtime->machine->networks[io->network],
-                    runtime->slots[w->job.slot].arena, &runtime->error);
+  return io->output(io->self, s, w->job.sequence, runtime->machine->networks[io->network], w->job.tensors->arena,
+                    &runtime->error);
 }
 
 /* The worker whose segment ended first, or NULL. */
@@ -314,9 +562,41 @@ static worker *first_done(cosrel_runtime *runtime) {
   return first;
 }
 
+/* Reminds workers that are over their budget, and abandons the first that is not back even so. Sets *limit to when to
+ * look again at the latest. Called with the lock held. */
+static worker *first_overdue(cosrel_runtime *runtime, cosrel_time clock, cosrel_time *limit) {
+  for (uint32_t p = 0; p < runtime->c->n_processors && runtime->recover != NULL; p++) {
+    worker *w = &runtime->workers[p];
+    if (w->refused) return w;
+    if (w->stage != GIVEN) continue;
+    cosrel_time due = w->given_at + w->job.budget;
+    if (clock < due) {
+      if (due < *limit) *limit = due;
+      continue;
+    }
+    if (w->backend != NULL && w->backend->ops->cancel != NULL) w->backend->ops->cancel(w->backend);
+    if (clock >= due + grace) return w;
+  }
+  return NULL;
+}
+
+/* What the engine is told of a worker that is not back. */
+static cosrel_failure abandon(cosrel_runtime *runtime, worker *w) {
+  if (!w->refused && !w->job.probe) {
+    slot *slot = &runtime->slots[w->job.slot];
+    if (slot->tensors == w->job.tensors) slot->tensors = NULL;
+    slot->used = false;
+    w->status = COSREL_INTERRUPTED;
+    segment_failed(runtime, w);
+  }
+  if (!w->refused) w->stage = ABANDONED;
+  w->refused = false;
+  return (cosrel_failure){.fault = COSREL_FAULT_HANG, .restart = true, .memory_lost = w->apart || w->loader != NULL};
+}
+
 static cosrel_status driver_wait(void *self, const cosrel_case *c, const cosrel_state *state, cosrel_time until,
                                  cosrel_time *now, int32_t *processor, cosrel_failure *failure) {
-  (void)c, (void)failure;
+  (void)c;
   cosrel_runtime *runtime = self;
   begin_clock(runtime);
   *processor = COSREL_NONE;
@@ -330,7 +610,15 @@ static cosrel_status driver_wait(void *self, const cosrel_case *c, const cosrel_
       *now = w->ended - runtime->epoch;
       if (*now < state->now) *now = state->now; /* it ended while the engine was busy with an arrival */
       *processor = (int32_t)w->processor;
-      return take_completion(runtime, state, w);
+      *failure = w->failure;
+      return w->job.probe ? COSREL_OK : take_completion(runtime, state, w);
+    }
+    if ((w = first_overdue(runtime, clock, &limit)) != NULL) {
+      *now = clock - runtime->epoch < until ? clock - runtime->epoch : until;
+      if (*now < state->now) *now = state->now;
+      *processor = (int32_t)w->processor;
+      *failure = abandon(runtime, w);
+      break;
     }
     if (until != COSREL_TIME_NEVER && clock - runtime->epoch >= until) {
       *now = until;
@@ -372,6 +660,7 @@ static const cosrel_driver_ops driver_ops = {
     .wait = driver_wait,
     .parts = driver_parts,
     .hold = driver_hold,
+    .probe = driver_probe,
 };
 
 cosrel_driver cosrel_runtime_driver(cosrel_runtime *runtime) { return (cosrel_driver){&driver_ops, runtime}; }
@@ -405,7 +694,13 @@ static cosrel_status find_outputs(cosrel_runtime *runtime, uint32_t n) {
   const cosrel_network *network = runtime->machine->networks[n];
   const cosrel_net *net = &network->net;
   bool *is_output = runtime->is_output[n] = calloc(network->model.n_units, sizeof *is_output);
-  if (is_output == NULL) return COSREL_NOMEM;
+  uint32_t *last_reader = runtime->last_reader[n] = calloc(network->model.n_units, sizeof *last_reader);
+  if (is_output == NULL || last_reader == NULL) return COSREL_NOMEM;
+  for (uint32_t u = 0; u < network->model.n_units; u++)
+    for (uint32_t i = 0; i < network->model.units[u].n_inputs; i++) {
+      int32_t from = network->model.inputs[network->model.units[u].first_input + i];
+      if (from != COSREL_MODEL_INPUT) last_reader[from] = u;
+    }
   for (uint32_t u = 0; u < network->model.n_units; u++) {
     int32_t value = network->units[u].output;
     for (uint32_t i = 0; i < net->n_outputs; i++) is_output[u] = is_output[u] || net->outputs[i] == value;
@@ -437,26 +732,63 @@ static cosrel_status check_memory(const cosrel_runtime *runtime, uint64_t limit,
                      (double)most / 1048576, c->streams[worst].n_slots);
 }
 
-static cosrel_status create_slot(cosrel_runtime *runtime, uint32_t s, slot *slot, cosrel_error *error) {
+/* In host memory only. */
+static cosrel_status create_tensors(cosrel_runtime *runtime, uint32_t s, tensors **out, cosrel_error *error) {
   const cosrel_network *network = runtime->machine->networks[runtime->io[s].network];
   size_t bytes = (size_t)network->arena_bytes;
-  slot->present = calloc(network->model.n_units + 1, sizeof *slot->present);
-  if (slot->present == NULL || posix_memalign(&slot->arena, COSREL_ALIGNMENT, bytes) != 0)
+  tensors *t = *out = calloc(1, sizeof *t);
+  if (t != NULL) {
+    t->stream = s;
+    t->present = calloc(network->model.n_units + 1, sizeof *t->present);
+    if (posix_memalign(&t->arena, COSREL_ALIGNMENT, bytes) != 0) t->arena = NULL;
+  }
+  if (t == NULL || t->present == NULL || t->arena == NULL) {
+    if (t != NULL) free(t->present), free(t->arena), free(t);
+    *out = NULL;
     return cosrel_fail(error, COSREL_NOMEM, "no memory for the tensors of stream %s: %zu bytes a request",
                        runtime->c->workload->streams[s].name, bytes);
-  memset(slot->arena, 0, bytes); /* takes the pages now, not in the first request */
+  }
+  pthread_mutex_init(&t->moving, NULL);
+  memset(t->arena, 0, bytes); /* takes the pages now, not in the first request */
+  pthread_mutex_lock(&runtime->lock);
+  t->next = runtime->all;
+  runtime->all = t;
+  pthread_mutex_unlock(&runtime->lock);
+  return COSREL_OK;
+}
+
+static cosrel_status create_slot(cosrel_runtime *runtime, uint32_t s, slot *slot, cosrel_error *error) {
+  size_t bytes = (size_t)runtime->machine->networks[runtime->io[s].network]->arena_bytes;
+  cosrel_status made = create_tensors(runtime, s, &slot->tensors, error);
+  if (made != COSREL_OK) return made;
   for (uint32_t p = 0; p < runtime->c->n_processors; p++) {
     cosrel_backend *backend = runtime->machine->backends[p];
     cosrel_error inner = {""};
     if (!cosrel_machine_is_apart(runtime->machine, p)) continue;
-    cosrel_status status = backend->ops->buffer_create(backend, bytes, &slot->buffers[p], &inner);
+    cosrel_status status = backend->ops->buffer_create(backend, bytes, &slot->tensors->buffers[p], &inner);
     if (status == COSREL_OK) continue;
-    slot->buffers[p] = NULL;
+    slot->tensors->buffers[p] = NULL;
     return cosrel_fail(error, status, "processor %s: no buffer of %zu bytes for stream %s: %.200s",
                        runtime->c->profile->processors[p].name, bytes, runtime->c->workload->streams[s].name,
                        inner.text);
   }
   return COSREL_OK;
+}
+
+/* Neither what a stream feeds in nor what its network holds. */
+static bool nothing_is_nan(const cosrel_runtime *runtime, uint32_t s) {
+  const cosrel_net *net = &runtime->machine->networks[runtime->io[s].network]->net;
+  for (uint32_t i = 0; i < net->n_inputs; i++)
+    if (cosrel_floats_have_nan(runtime->io[s].inputs[i],
+                               cosrel_shape_elements(&net->values[net->inputs[i]].tensor.shape)))
+      return false;
+  for (uint32_t v = 0; v < net->n_values; v++) {
+    const cosrel_tensor *tensor = &net->values[v].tensor;
+    if (tensor->data != NULL && tensor->dtype == COSREL_F32 &&
+        cosrel_floats_have_nan(tensor->data, cosrel_shape_elements(&tensor->shape)))
+      return false;
+  }
+  return true;
 }
 
 static cosrel_status start_workers(cosrel_runtime *runtime, cosrel_error *error) {
@@ -476,7 +808,9 @@ cosrel_status cosrel_runtime_create(const cosrel_runtime_config *config, const c
   if (runtime == NULL) goto no_memory;
   runtime->c = c;
   runtime->machine = config->machine;
+  runtime->recover = config->recover;
   runtime->segment_limit = config->segment_limit > 0 ? config->segment_limit : default_segment_limit;
+  runtime->budget_floor = config->budget_floor > 0 ? config->budget_floor : COSREL_BUDGET_FLOOR;
   runtime->stop = config->stop;
   pthread_mutex_init(&runtime->lock, NULL);
   bool good = condition_init(&runtime->done);
@@ -492,15 +826,18 @@ cosrel_status cosrel_runtime_create(const cosrel_runtime_config *config, const c
   }
   runtime->io = calloc(c->n_streams, sizeof *runtime->io);
   runtime->slots = calloc(c->n_slots, sizeof *runtime->slots);
-  for (uint32_t i = 0; runtime->slots != NULL && i < c->n_slots; i++)
-    pthread_mutex_init(&runtime->slots[i].moving, NULL);
-  if (!good || runtime->io == NULL || runtime->slots == NULL) goto no_memory;
+  runtime->may_check = calloc(c->n_streams, sizeof *runtime->may_check);
+  if (!good || runtime->io == NULL || runtime->slots == NULL || runtime->may_check == NULL) goto no_memory;
   memcpy(runtime->io, config->io, c->n_streams * sizeof *runtime->io);
 
   status = check_support(runtime, error);
   if (status == COSREL_OK) status = check_memory(runtime, config->memory_bytes, error);
   for (uint32_t n = 0; n < runtime->machine->n_networks && status == COSREL_OK; n++)
     if (find_outputs(runtime, n) != COSREL_OK) goto no_memory;
+  for (uint32_t p = 0; p < c->n_processors && runtime->recover != NULL && status == COSREL_OK; p++)
+    if (cosrel_probe_learn(runtime->machine, p, &runtime->workers[p].probe) != COSREL_OK) goto no_memory;
+  for (uint32_t s = 0; s < c->n_streams && runtime->recover != NULL && status == COSREL_OK; s++)
+    runtime->may_check[s] = nothing_is_nan(runtime, s);
   for (uint32_t p = 0; p < c->n_processors && status == COSREL_OK; p++)
     if (c->budget[p] > 0) status = cosrel_loader_create(runtime->machine, p, &runtime->workers[p].loader, error);
   for (uint32_t s = 0; s < c->n_streams; s++)
@@ -518,51 +855,91 @@ fail:
   return status;
 }
 
-static void end_workers(cosrel_runtime *runtime) {
+/* Ends the workers; those that do not come back in time are left behind. Returns how many these are. */
+static uint32_t end_workers(cosrel_runtime *runtime) {
+  cosrel_time limit = cosrel_monotonic_now() + last_wait;
+  uint32_t n_left = 0;
   pthread_mutex_lock(&runtime->lock);
   for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++) {
     worker *w = &runtime->workers[p];
     if (!w->has_thread) continue;
     w->quit = true;
-    if (w->stage == GIVEN && w->backend->ops->cancel != NULL) w->backend->ops->cancel(w->backend);
     if (w->loader != NULL) cosrel_loader_quit(w->loader);
     pthread_cond_signal(&w->given);
   }
+  for (;;) {
+    n_left = 0;
+    for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++) {
+      worker *w = &runtime->workers[p];
+      if (!w->has_thread || w->exited) continue;
+      n_left++;
+      if (w->backend != NULL && w->backend->ops->cancel != NULL) w->backend->ops->cancel(w->backend);
+    }
+    cosrel_time now = cosrel_monotonic_now();
+    if (n_left == 0 || now >= limit) break;
+    wait_until(&runtime->done, &runtime->lock, now + stop_period < limit ? now + stop_period : limit);
+  }
+  runtime->n_left = n_left;
+  for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++) /* those left behind end on their own */
+    if (runtime->workers[p].has_thread && !runtime->workers[p].exited) {
+      pthread_detach(runtime->workers[p].thread);
+      runtime->workers[p].has_thread = false;
+    }
   pthread_mutex_unlock(&runtime->lock);
   for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++)
     if (runtime->workers[p].has_thread) pthread_join(runtime->workers[p].thread, NULL);
+  return n_left;
 }
 
-void cosrel_runtime_destroy(cosrel_runtime *runtime) {
-  if (runtime == NULL) return;
-  end_workers(runtime);
+static void free_runtime(cosrel_runtime *runtime) {
   for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++) cosrel_loader_destroy(runtime->workers[p].loader);
-  for (uint32_t i = 0; runtime->slots != NULL && i < runtime->c->n_slots; i++) {
-    slot *slot = &runtime->slots[i];
+  while (runtime->all != NULL) {
+    tensors *t = runtime->all;
+    runtime->all = t->next;
     for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++)
-      if (slot->buffers[p] != NULL)
-        runtime->workers[p].backend->ops->buffer_destroy(runtime->workers[p].backend, slot->buffers[p]);
-    free(slot->arena);
-    free(slot->present);
-    pthread_mutex_destroy(&slot->moving);
+      if (t->buffers[p] != NULL)
+        runtime->workers[p].backend->ops->buffer_destroy(runtime->workers[p].backend, t->buffers[p]);
+    pthread_mutex_destroy(&t->moving);
+    free(t->arena);
+    free(t->present);
+    free(t);
   }
   for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++) {
+    cosrel_probe_clear(&runtime->workers[p].probe);
     pthread_mutex_destroy(&runtime->workers[p].copying);
     pthread_cond_destroy(&runtime->workers[p].given);
   }
-  for (uint32_t n = 0; n < COSREL_NETWORKS_MAX; n++) free(runtime->is_output[n]);
+  for (uint32_t n = 0; n < COSREL_NETWORKS_MAX; n++) {
+    free(runtime->is_output[n]);
+    free(runtime->last_reader[n]);
+  }
   pthread_mutex_destroy(&runtime->lock);
   pthread_cond_destroy(&runtime->done);
   free(runtime->slots);
+  free(runtime->may_check);
   free(runtime->io);
   free(runtime);
+}
+
+uint32_t cosrel_runtime_destroy(cosrel_runtime *runtime) {
+  if (runtime == NULL) return 0;
+  uint32_t n_left = end_workers(runtime);
+  if (n_left == 0) free_runtime(runtime);
+  return n_left;
 }
 
 void cosrel_runtime_start(cosrel_runtime *runtime) {
   pthread_mutex_lock(&runtime->lock);
   for (uint32_t p = 0; p < runtime->c->n_processors; p++) {
-    while (runtime->workers[p].stage == GIVEN) pthread_cond_wait(&runtime->done, &runtime->lock);
-    runtime->workers[p].stage = IDLE;
+    worker *w = &runtime->workers[p];
+    while (w->stage == GIVEN) {
+      cosrel_time now = cosrel_monotonic_now();
+      if (runtime->recover != NULL && now >= w->given_at + w->job.budget + grace) w->stage = ABANDONED;
+      if (w->stage == GIVEN) wait_until(&runtime->done, &runtime->lock, now + stop_period);
+    }
+    if (w->stage == DONE) w->stage = IDLE;
+    w->refused = false;
+    w->suspect = COSREL_OK;
   }
   runtime->n_copies = runtime->copied_bytes = 0;
   pthread_mutex_unlock(&runtime->lock);

@@ -6,9 +6,15 @@
  *
  * Memory: where the case gives a processor a budget for weights, a loader (backends/runtime/loader.h) prepares and
  * releases networks as the engine decides; elsewhere all of them stay prepared. Every request slot has an arena in host
- * memory, and one on each processor with memory of its own; all are made beforehand, nothing is allocated during a run.
- * Processors without memory of their own work in the host arena. A tensor is copied only when a unit reads it where it
- * is not yet, always by way of the host arena.
+ * memory, and one on each processor with memory of its own; all are made beforehand, nothing is allocated during a run
+ * unless something fails. Processors without memory of their own work in the host arena. A tensor is copied only when a
+ * unit reads it where it is not yet, always by way of the host arena.
+ *
+ * Failure (sched/fault.h, config->recover): a segment fails with what the backend says, over its budget, or with a NaN
+ * in what others read of it (where neither the model nor its inputs hold one; infinities are fine). The worker finds
+ * out what is still whole (recovery.h) and the engine does the rest. A processor is probed with a known answer
+ * (probe.h), after it was opened again if it was lost. A worker that is not back a second after its budget is
+ * abandoned with the tensors that it may still write to: its request starts anew on others.
  *
  * Time: a segment starts at the event that led to it (so the decision, the mailbox and the waking of the worker are
  * inside) and ends when its worker is done. */
@@ -34,6 +40,8 @@ typedef struct cosrel_runtime_config {
   const cosrel_stream_io *io;    /* [c->n_streams], copied */
   uint64_t memory_bytes;         /* what all arenas together may take; 0: no limit but the allocator's */
   cosrel_time segment_limit;     /* a segment that computes for longer fails; 0: 60 s */
+  cosrel_machine *recover;       /* `machine` again: the run survives failures. NULL: the first one ends it */
+  cosrel_time budget_floor;      /* with `recover`: least budget of a segment; 0: COSREL_BUDGET_FLOOR */
   /* Optional: asked on the engine's thread at every event and every 50 ms; once true, arrivals end and the run drains.
    */
   bool (*stop)(void);
@@ -60,8 +68,10 @@ typedef struct cosrel_runtime cosrel_runtime;
  * arenas do not fit into memory_bytes. */
 cosrel_status cosrel_runtime_create(const cosrel_runtime_config *config, const cosrel_case *c, cosrel_runtime **out,
                                     cosrel_error *error);
-/* Cancels what runs, ends the workers, frees the arenas. NULL is fine. */
-void cosrel_runtime_destroy(cosrel_runtime *runtime);
+/* Cancels what runs, ends the workers, frees the arenas. NULL is fine. Returns how many workers have not come back
+ * within seconds. If there are any, they still use the machine, the networks, the case and the inputs: all of these
+ * must stay as they are; the runtime's own memory is freed when the last of them comes back. */
+uint32_t cosrel_runtime_destroy(cosrel_runtime *runtime);
 
 /* Before each run: waits until nothing runs, clears clock and statistics. Time 0 is the engine's next call. */
 void cosrel_runtime_start(cosrel_runtime *runtime);
@@ -69,7 +79,7 @@ void cosrel_runtime_start(cosrel_runtime *runtime);
 cosrel_driver cosrel_runtime_driver(cosrel_runtime *runtime);
 void cosrel_runtime_get_stats(cosrel_runtime *runtime, cosrel_runtime_stats *out);
 
-/* The line behind a status that the driver returned: processor, stream, request, units. Empty when nothing failed. */
+/* The line of the last failure: processor, stream, request, units. Empty when nothing failed. */
 void cosrel_runtime_last_error(const cosrel_runtime *runtime, cosrel_error *error);
 
 #endif
