@@ -146,6 +146,32 @@ static void test_failures(void **unused) {
   pthread_mutex_destroy(&l.lock);
 }
 
+/* What a worker computes with stays, and nothing comes beside it that the set has no room for. */
+static void test_what_is_pinned_stays(void **unused) {
+  (void)unused;
+  ledger l;
+  cosrel_machine machine;
+  cosrel_loader *loader;
+  cosrel_prepared *prepared;
+  cosrel_error error = {""};
+  ledger_begin(&l, &machine);
+  assert_int_equal(cosrel_loader_create(&machine, 0, &loader, &error), COSREL_OK);
+  cosrel_loader_pin(loader, 0);
+  tell(&l, loader, 0x1);
+  assert_int_equal(cosrel_loader_take(loader, &prepared), COSREL_OK);
+  tell(&l, loader, 0x2);
+  nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL); /* time enough to do it wrong */
+  pthread_mutex_lock(&l.lock);
+  assert_int_equal(l.there, 0x1);
+  assert_int_equal(l.n_prepares, 1);
+  pthread_mutex_unlock(&l.lock);
+  cosrel_loader_give_back(loader);
+  await_prepares(&l, 2);
+  cosrel_loader_destroy(loader);
+  assert_int_equal(l.n_bad, 0);
+  pthread_mutex_destroy(&l.lock);
+}
+
 /* ---- Real backends ---- */
 
 static void make_network(uint64_t seed, cosrel_network *out) {
@@ -265,6 +291,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sets_change_under_a_worker),
       cmocka_unit_test(test_failures),
+      cmocka_unit_test(test_what_is_pinned_stays),
       cmocka_unit_test(test_every_backend_prepares_while_it_computes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

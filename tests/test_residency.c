@@ -170,6 +170,29 @@ static void test_a_prefetch_evicts_nothing_that_is_wanted_sooner(void **unused) 
   fixture_end(&f);
 }
 
+/* b was used least recently, but its head is the oldest: d makes room for c. */
+static void test_a_prefetch_keeps_what_an_older_head_wants(void **unused) {
+  (void)unused;
+  fixture f;
+  fixture_begin(&f, 1);
+  static const char *names[] = {"a", "b", "c", "d"};
+  for (int i = 0; i < 4; i++) fixture_chain(&f, names[i], 1, (double[]){5});
+  weigh(&f, 1000);
+  for (int i = 0; i < 4; i++) fixture_stream(&f, names[i], COSREL_ARRIVALS_CLOSED, 1);
+  limit(&f, 0, 12000);
+  fixture_compile(&f);
+  f.c.prefetch = false;
+  cosrel_state *state = begin(&f.c);
+  serve(&f.c, state, 1, 0);
+  serve(&f.c, state, 3, 0);
+  cosrel_state_request(&f.c, state, (uint32_t)state->streams[1].head)->arrival = -1;
+  f.c.prefetch = true;
+  assert_int_equal(serve(&f.c, state, 0, 0), 1500000);
+  assert_int_equal(cosrel_state_residency(&f.c, state, 0)->held, 0x7);
+  free(state);
+  fixture_end(&f);
+}
+
 /* A head that another processor ends sooner is not fetched for. */
 static void test_a_prefetch_goes_where_the_head_ends_first(void **unused) {
   (void)unused;
@@ -343,6 +366,7 @@ int main(void) {
       cmocka_unit_test(test_a_prefetch_hides_what_it_has_loaded_by_then),
       cmocka_unit_test(test_a_processor_loads_one_thing_at_a_time),
       cmocka_unit_test(test_a_prefetch_evicts_nothing_that_is_wanted_sooner),
+      cmocka_unit_test(test_a_prefetch_keeps_what_an_older_head_wants),
       cmocka_unit_test(test_a_prefetch_goes_where_the_head_ends_first),
       cmocka_unit_test(test_a_prefetch_minds_what_it_evicts),
       cmocka_unit_test(test_streams_share_weights),
