@@ -5,6 +5,8 @@
 
 #include "backends/opencl/winograd.h"
 
+#define WINOGRAD_WEIGHTS_MAX (512 * 512) /* channels in times channels out: 36 MiB */
+
 static uint64_t divide_up(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
 
 /* ---- Which ways there are ---- */
@@ -23,11 +25,12 @@ static bool is_depthwise(const cosrel_cl_layer *l) {
   return l->groups > 1 && l->groups == l->in_c && l->in_c == l->out_c && !l->transposed && l->window.kernel[1] <= 8;
 }
 
-/* Below 16 channels the transforms cost more than the products. */
+/* Below 16 channels the transforms cost more than the products; transformed weights are four times as large as plain
+ * ones, and reading them takes what is gained where they are many. */
 static bool is_winograd(const cosrel_cl_layer *l) {
   return l->window.kernel[0] == 3 && l->window.kernel[1] == 3 && is_unit(l->window.stride) &&
          is_unit(l->window.dilation) && l->groups == 1 && !l->transposed && l->in_c >= 16 && l->out_c >= 16 &&
-         l->in_c % 4 == 0 && l->out_c % 4 == 0;
+         l->in_c % 4 == 0 && l->out_c % 4 == 0 && (uint64_t)l->in_c * l->out_c <= WINOGRAD_WEIGHTS_MAX;
 }
 
 /* A processor with registers of 8 floats or more runs work-items one by one, each in vectors; a GPU runs them side by
@@ -109,23 +112,34 @@ cosrel_cl_layer_sizes cosrel_cl_layer_measure(const cosrel_cl_layer *l, const co
 
 /* ---- Packing: [block][tap][c of the group][VEC] ---- */
 
+/* The lanes of a vector together: their writes follow each other, which matters for dense layers of 400 MB. */
+static void pack_block(const cosrel_cl_layer *l, uint32_t vec, const float *const *lanes, uint32_t n, int64_t in_stride,
+                       float *to) {
+  uint32_t depth = l->in_c / l->groups, taps = l->window.kernel[0] * l->window.kernel[1];
+  for (uint32_t t = 0; t < taps; t++)
+    for (uint32_t c = 0; c < depth; c++, to += vec)
+      for (uint32_t i = 0; i < n; i++) to[i] = lanes[i][c * in_stride + t];
+}
+
 void cosrel_cl_layer_pack(const cosrel_cl_layer *l, const cosrel_cl_way *way, const cosrel_cl_weights *from,
                           float *weights, float *bias) {
-  bool depthwise = way->method == COSREL_CL_DEPTHWISE;
-  uint32_t per_group = l->out_c / l->groups, c_count = l->in_c / l->groups,
-           taps = l->window.kernel[0] * l->window.kernel[1];
-  uint64_t blocks = depthwise ? 0 : divide_up(per_group, way->vec); /* of a group */
+  uint32_t per_group = l->out_c / l->groups, taps = l->window.kernel[0] * l->window.kernel[1];
+  /* Blocks end where a group does, but for depthwise convolutions, whose groups are lanes. */
+  uint32_t per_part = way->method == COSREL_CL_DEPTHWISE ? l->out_c : per_group;
+  uint64_t block_size = (uint64_t)taps * (l->in_c / l->groups) * way->vec, block = 0;
   if (way->method == COSREL_CL_WINOGRAD) cosrel_cl_winograd_pack(l, way->vec, from, weights);
-  for (uint32_t m = 0; m < l->out_c; m++) {
-    uint32_t group = m / per_group, mine = m % per_group;
-    uint64_t block = depthwise ? m / way->vec : group * blocks + mine / way->vec;
-    uint32_t lane = (depthwise ? m : mine) % way->vec;
-    if (from->bias != NULL) bias[block * way->vec + lane] = from->bias[m];
-    if (way->method == COSREL_CL_WINOGRAD) continue;
-    const float *source = from->data + group * from->group_stride + mine * from->out_stride;
-    for (uint32_t c = 0; c < c_count; c++)
-      for (uint32_t t = 0; t < taps; t++)
-        weights[((block * taps + t) * c_count + c) * way->vec + lane] = source[c * from->in_stride + t];
+  for (uint32_t part = 0; part < l->out_c; part += per_part) {
+    for (uint32_t first = 0; first < per_part; first += way->vec, block++) {
+      const float *lanes[16];
+      uint32_t n = per_part - first < way->vec ? per_part - first : way->vec;
+      for (uint32_t i = 0; i < n; i++) {
+        uint32_t m = part + first + i;
+        lanes[i] = from->data + m / per_group * from->group_stride + m % per_group * from->out_stride;
+        if (from->bias != NULL) bias[block * way->vec + i] = from->bias[m];
+      }
+      if (way->method != COSREL_CL_WINOGRAD)
+        pack_block(l, way->vec, lanes, n, from->in_stride, weights + block * block_size);
+    }
   }
 }
 

@@ -106,21 +106,24 @@ static void plan_gemm(cosrel_cl_planner *planner, const cosrel_net_node *node) {
   bool turned = cosrel_node_int(net, node, "transB", 0) != 0;
   uint32_t depth = shape->dims[1], columns = b->shape.dims[turned ? 0 : 1];
   float alpha = cosrel_node_float(net, node, "alpha", 1), beta = cosrel_node_float(net, node, "beta", 1);
-  size_t n = (size_t)depth * columns;
-  float *scaled = malloc((n + columns) * sizeof *scaled), *bias = c != NULL && scaled != NULL ? scaled + n : NULL;
-  if (scaled == NULL) {
+  size_t n = alpha == 1 ? 0 : (size_t)depth * columns; /* weights may be hundreds of MB: copied only to be scaled */
+  float *bias = malloc((columns + n) * sizeof *bias);
+  if (bias == NULL) {
     planner->status = COSREL_NOMEM;
     return;
   }
+  float *scaled = bias + columns;
   for (size_t i = 0; i < n; i++) scaled[i] = alpha * ((const float *)b->data)[i];
-  for (uint32_t i = 0; bias != NULL && i < columns; i++)
+  for (uint32_t i = 0; c != NULL && i < columns; i++)
     bias[i] = beta * ((const float *)c->data)[cosrel_shape_elements(&c->shape) == 1 ? 0 : i];
-  cosrel_cl_weights weights = {scaled, bias, 0, turned ? depth : 1, turned ? 1 : columns};
+  cosrel_cl_weights weights = {.data = n > 0 ? scaled : b->data, .bias = c != NULL ? bias : NULL};
+  weights.out_stride = turned ? depth : 1;
+  weights.in_stride = turned ? 1 : columns;
   cosrel_cl_layer layer = dense_layer(shape->dims[0], depth, columns);
   out = cosrel_cl_take_activation(planner, out, &layer.activation);
   cosrel_cl_ref source = cosrel_cl_dense(planner, in, false);
   add_conv(planner, &layer, &weights, source, cosrel_cl_result(planner, out, false));
-  free(scaled);
+  free(bias);
 }
 
 /* ---- Products of two tensors ---- */
