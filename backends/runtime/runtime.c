@@ -338,7 +338,9 @@ static cosrel_status reopen(worker *w) {
   return status;
 }
 
-static cosrel_status run_probe(worker *w, cosrel_time budget) {
+/* Opening again may take its time, since kernels are compiled and weights packed; the answer may not. */
+static cosrel_status run_probe(worker *w) {
+  cosrel_time budget = cosrel_segment_budget((double)w->probe.took, w->runtime->budget_floor);
   cosrel_status status = w->lost ? reopen(w) : COSREL_OK;
   if (status == COSREL_OK) status = cosrel_probe_ask(w->runtime->machine, w->processor, &w->probe, budget);
   if (status == COSREL_IO) w->lost = true;
@@ -400,7 +402,7 @@ static void *worker_main(void *self) {
     job job = w->job;
     pthread_mutex_unlock(&runtime->lock);
     parts parts = {0};
-    cosrel_status status = job.probe ? run_probe(w, job.budget) : run_segment(w, &job, &parts);
+    cosrel_status status = job.probe ? run_probe(w) : run_segment(w, &job, &parts);
     if (status == COSREL_OK) status = take_suspicion(w);
     cosrel_failure failure = {.fault = (uint8_t)fault_of(status)};
     if (status != COSREL_OK && !job.probe) failure = diagnose(w, &job, status);
@@ -510,8 +512,7 @@ static cosrel_status driver_probe(void *self, const cosrel_case *c, const cosrel
   const cosrel_probe *probe = &runtime->workers[processor].probe;
   (void)c, (void)state;
   *expected_ns = (double)probe->took;
-  give(runtime, processor,
-       (job){.probe = true, .budget = cosrel_segment_budget((double)probe->took, runtime->budget_floor)});
+  give(runtime, processor, (job){.probe = true, .budget = runtime->segment_limit});
   return COSREL_OK;
 }
 
