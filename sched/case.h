@@ -58,7 +58,7 @@ typedef struct cosrel_case {
   const cosrel_workload *workload; /* borrowed, must outlive the case */
   uint32_t n_streams, n_processors, host;
   size_t residency_at; /* where in a state its residency is (sched/residency.h); 0: no processor has a budget */
-  double load; /* 0 when the nominal rates are in force */
+  double load;         /* 0 when the nominal rates are in force */
   double launch_ns[COSREL_PROCESSORS_MAX];
   double kappa[COSREL_PROCESSORS_MAX][COSREL_PROCESSORS_MAX];
   double slowed_by[COSREL_PROCESSORS_MAX][COSREL_PROCESSORS_MAX]; /* [q][p], kappa transposed */
@@ -70,7 +70,7 @@ typedef struct cosrel_case {
   cosrel_stream_case streams[COSREL_STREAMS_MAX];
   uint32_t n_slots, max_units, bit_words; /* slots of all streams; largest n_units; 64-bit words of a unit set */
   size_t request_size, state_size;        /* bytes of a slot and of a whole state (sched/state.h) */
-  void *tables;        /* owned */
+  void *tables;                           /* owned */
 } cosrel_case;
 
 /* Compiles the tables. A processor runs nothing of a model whose weights are over its budget. Fails with one line when
