@@ -16,12 +16,14 @@
 
 enum { RUNS = 1000, REQUESTS = 1000000, SAMPLES = 10 };
 
+/* The second number of statm is resident pages. */
 static long rss_kib(void) {
-  long pages = 0, resident = 0;
+  char line[128] = "", *end = line;
   FILE *f = fopen("/proc/self/statm", "r");
-  if (f == NULL || fscanf(f, "%ld %ld", &pages, &resident) != 2) resident = 0;
-  if (f != NULL) fclose(f);
-  return resident * (sysconf(_SC_PAGESIZE) / 1024);
+  if (f == NULL) return 0;
+  if (fgets(line, sizeof line, f) != NULL) strtol(line, &end, 10);
+  fclose(f);
+  return strtol(end, NULL, 10) * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 static void plan_add(cosrel_injection_plan *plan, const char *spec) {
