@@ -26,7 +26,7 @@ else
   shipped=
   if [ -f agent/cosrel.safetensors ]; then shipped=cosrel; fi
   policies=${POLICIES:-$shipped all-cpu0 all-cpu1 best-static static-order round-robin fcfs random sel eft heft least-slack
-    edf dream dmda pf srpt lp-price rollout anneal}
+    edf dream dmda pf srpt lp-price lp-price-yield rollout anneal}
 fi
 slice_s=$(awk "BEGIN { print $each / $slices }")
 mkdir -p "$folder"
