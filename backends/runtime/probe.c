@@ -14,9 +14,10 @@ static uint64_t elements(const cosrel_network *network, int32_t value) {
   return cosrel_shape_elements(&network->net.values[value].tensor.shape);
 }
 
-/* Runs the unit on an arena full of made-up numbers, and copies its output into out[n]. */
+/* Runs the unit on an arena full of made-up numbers, and copies its output into out[n]. Others may read the processor's
+ * memory meanwhile, so `copying` is held where this does. */
 static cosrel_status compute(const cosrel_machine *machine, uint32_t p, const cosrel_probe *probe, cosrel_time budget,
-                             float *out) {
+                             pthread_mutex_t *copying, float *out) {
   const cosrel_network *network = machine->networks[probe->network];
   cosrel_prepared *prepared = machine->prepared[p][probe->network];
   cosrel_backend *backend = machine->backends[p];
@@ -33,18 +34,27 @@ static cosrel_status compute(const cosrel_machine *machine, uint32_t p, const co
     numbers[i] = (float)((int)(cosrel_rng_mix(i) >> 56) - 128) / 128.0f;
   cosrel_status status = COSREL_OK;
   if (apart) status = ops->buffer_create(backend, bytes, &buffer, &error);
-  if (apart && status == COSREL_OK) status = ops->write(backend, buffer, 0, arena, bytes);
+  if (apart && status == COSREL_OK) {
+    pthread_mutex_lock(copying);
+    status = ops->write(backend, buffer, 0, arena, bytes);
+    pthread_mutex_unlock(copying);
+  }
   if (status == COSREL_OK)
     status = ops->submit(backend, prepared, apart ? NULL : arena, buffer, probe->unit, probe->unit + 1);
   if (status == COSREL_OK) status = ops->wait(backend, budget);
-  if (apart && status == COSREL_OK) status = ops->read(backend, buffer, at, out, (size_t)probe->n * sizeof(float));
+  if (apart && status == COSREL_OK) {
+    pthread_mutex_lock(copying);
+    status = ops->read(backend, buffer, at, out, (size_t)probe->n * sizeof(float));
+    pthread_mutex_unlock(copying);
+  }
   if (!apart && status == COSREL_OK) memcpy(out, (const char *)arena + at, (size_t)probe->n * sizeof(float));
   if (buffer != NULL) ops->buffer_destroy(backend, buffer);
   free(arena);
   return status;
 }
 
-cosrel_status cosrel_probe_learn(const cosrel_machine *machine, uint32_t p, cosrel_probe *out) {
+cosrel_status cosrel_probe_learn(const cosrel_machine *machine, uint32_t p, pthread_mutex_t *copying,
+                                 cosrel_probe *out) {
   const cosrel_backend *backend = machine->backends[p];
   double least = INFINITY;
   *out = (cosrel_probe){0};
@@ -64,18 +74,18 @@ cosrel_status cosrel_probe_learn(const cosrel_machine *machine, uint32_t p, cosr
   out->answer = malloc((size_t)(out->n + 1) * sizeof *out->answer);
   if (out->answer == NULL) return COSREL_NOMEM;
   cosrel_time start = cosrel_monotonic_now();
-  cosrel_status status = compute(machine, p, out, patience, out->answer);
+  cosrel_status status = compute(machine, p, out, patience, copying, out->answer);
   out->took = cosrel_monotonic_now() - start;
   if (status != COSREL_OK) cosrel_probe_clear(out);
   return status == COSREL_NOMEM ? COSREL_NOMEM : COSREL_OK;
 }
 
-cosrel_status cosrel_probe_ask(const cosrel_machine *machine, uint32_t p, const cosrel_probe *probe,
-                               cosrel_time budget) {
+cosrel_status cosrel_probe_ask(const cosrel_machine *machine, uint32_t p, const cosrel_probe *probe, cosrel_time budget,
+                               pthread_mutex_t *copying) {
   if (probe->answer == NULL) return COSREL_OK;
   float *got = malloc((size_t)(probe->n + 1) * sizeof *got);
   if (got == NULL) return COSREL_NOMEM;
-  cosrel_status status = compute(machine, p, probe, budget, got);
+  cosrel_status status = compute(machine, p, probe, budget, copying, got);
   double largest = 0, apart = 0;
   bool same_kind = true; /* made-up inputs may well give a NaN here and there: then they do so again */
   for (uint64_t i = 0; i < probe->n && status == COSREL_OK; i++) {

@@ -159,7 +159,8 @@ cosrel_status cosrel_runtime_create(const cosrel_runtime_config *config, const c
   for (uint32_t n = 0; n < runtime->machine->n_networks && status == COSREL_OK; n++)
     if (find_outputs(runtime, n) != COSREL_OK) goto no_memory;
   for (uint32_t p = 0; p < c->n_processors && runtime->recover != NULL && status == COSREL_OK; p++)
-    if (cosrel_probe_learn(runtime->machine, p, &runtime->workers[p].probe) != COSREL_OK) goto no_memory;
+    if (cosrel_probe_learn(runtime->machine, p, &runtime->workers[p].copying, &runtime->workers[p].probe) != COSREL_OK)
+      goto no_memory;
   for (uint32_t s = 0; s < c->n_streams && runtime->recover != NULL && status == COSREL_OK; s++)
     runtime->may_check[s] = nothing_is_nan(runtime, s);
   for (uint32_t p = 0; p < c->n_processors && status == COSREL_OK; p++)

@@ -77,7 +77,7 @@ static cosrel_status reopen(cosrel_worker *w) {
 static cosrel_status run_probe(cosrel_worker *w) {
   cosrel_time budget = cosrel_segment_budget((double)w->probe.took, w->runtime->budget_floor);
   cosrel_status status = w->lost ? reopen(w) : COSREL_OK;
-  if (status == COSREL_OK) status = cosrel_probe_ask(w->runtime->machine, w->processor, &w->probe, budget);
+  if (status == COSREL_OK) status = cosrel_probe_ask(w->runtime->machine, w->processor, &w->probe, budget, &w->copying);
   if (status == COSREL_IO) w->lost = true;
   return status;
 }
