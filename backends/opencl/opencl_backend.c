@@ -58,21 +58,12 @@ struct cosrel_buffer {
 
 /* ---- Opening ---- */
 
-static bool condition_init(pthread_cond_t *condition) {
-  pthread_condattr_t attributes;
-  if (pthread_condattr_init(&attributes) != 0) return false;
-  bool good =
-      pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 && pthread_cond_init(condition, &attributes) == 0;
-  pthread_condattr_destroy(&attributes);
-  return good;
-}
-
 static cosrel_status open_instance(const cosrel_backend_spec *spec, cosrel_backend **out, cosrel_error *error) {
   if (spec->threads > 0)
     return cosrel_fail(error, COSREL_UNSUPPORTED, "expected no threads=, only device= and, to divide it, cores=");
   opencl_backend *backend = calloc(1, sizeof *backend);
   if (backend == NULL) return cosrel_fail(error, COSREL_NOMEM, "out of memory");
-  if (!condition_init(&backend->ended)) {
+  if (!cosrel_condition_init(&backend->ended)) {
     free(backend);
     return cosrel_fail(error, COSREL_NOMEM, "out of memory");
   }
@@ -333,9 +324,8 @@ static uint32_t count_callbacks(opencl_backend *backend) {
 
 /* Until another callback than the first `seen` has come, at most until clock time `limit`. */
 static void wait_callback(opencl_backend *backend, uint32_t seen, cosrel_time limit) {
-  struct timespec t = {.tv_sec = (time_t)(limit / COSREL_S), .tv_nsec = (long)(limit % COSREL_S)};
   pthread_mutex_lock(&backend->lock);
-  while (backend->n_callbacks == seen && pthread_cond_timedwait(&backend->ended, &backend->lock, &t) == 0) {
+  while (backend->n_callbacks == seen && cosrel_condition_wait(&backend->ended, &backend->lock, limit)) {
   }
   pthread_mutex_unlock(&backend->lock);
 }

@@ -107,9 +107,6 @@ struct cosrel_runtime {
   uint32_t n_left;                 /* workers that did not come back at the end: the last of them cleans up */
 };
 
-/* Waits for a signal until a time of the monotonic clock. */
-void cosrel_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, cosrel_time clock_time);
-
 const cosrel_network *cosrel_job_network(const cosrel_runtime *runtime, const cosrel_job *job);
 
 /* Tensors for a request of stream s, in host memory only; they stay in runtime->all. */

@@ -2,12 +2,6 @@
 #include "backends/runtime/inside.h"
 
 #include <string.h>
-#include <time.h>
-
-void cosrel_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, cosrel_time clock_time) {
-  struct timespec t = {.tv_sec = (time_t)(clock_time / COSREL_S), .tv_nsec = (long)(clock_time % COSREL_S)};
-  pthread_cond_timedwait(condition, lock, &t);
-}
 
 static void begin_clock(cosrel_runtime *runtime) {
   if (runtime->started) return;
@@ -190,7 +184,7 @@ static cosrel_status driver_wait(void *self, const cosrel_case *c, const cosrel_
       break;
     }
     if (until != COSREL_TIME_NEVER && runtime->epoch + until < limit) limit = runtime->epoch + until;
-    cosrel_wait_until(&runtime->done, &runtime->lock, limit);
+    cosrel_condition_wait(&runtime->done, &runtime->lock, limit);
   }
   pthread_mutex_unlock(&runtime->lock);
   return COSREL_OK;
@@ -231,7 +225,7 @@ void cosrel_runtime_start(cosrel_runtime *runtime) {
     while (w->stage == COSREL_GIVEN) {
       cosrel_time now = cosrel_monotonic_now();
       if (runtime->recover != NULL && now >= w->given_at + w->job.budget + COSREL_GRACE) w->stage = COSREL_ABANDONED;
-      if (w->stage == COSREL_GIVEN) cosrel_wait_until(&runtime->done, &runtime->lock, now + COSREL_STOP_PERIOD);
+      if (w->stage == COSREL_GIVEN) cosrel_condition_wait(&runtime->done, &runtime->lock, now + COSREL_STOP_PERIOD);
     }
     if (w->stage == COSREL_DONE) w->stage = COSREL_IDLE;
     w->refused = false;

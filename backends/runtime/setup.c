@@ -7,15 +7,6 @@
 static const cosrel_time default_segment_limit = 60 * COSREL_S;
 static const cosrel_time last_wait = 3 * COSREL_S; /* for workers, at the end */
 
-static bool condition_init(pthread_cond_t *condition) {
-  pthread_condattr_t attributes;
-  if (pthread_condattr_init(&attributes) != 0) return false;
-  bool good =
-      pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 && pthread_cond_init(condition, &attributes) == 0;
-  pthread_condattr_destroy(&attributes);
-  return good;
-}
-
 /* Every unit that the case lets p run must be one that p can compute. */
 static cosrel_status check_support(const cosrel_runtime *runtime, cosrel_error *error) {
   const cosrel_case *c = runtime->c;
@@ -137,11 +128,11 @@ cosrel_status cosrel_runtime_create(const cosrel_runtime_config *config, const c
   runtime->budget_floor = config->budget_floor > 0 ? config->budget_floor : COSREL_BUDGET_FLOOR;
   runtime->stop = config->stop;
   pthread_mutex_init(&runtime->lock, NULL);
-  bool good = condition_init(&runtime->done);
+  bool good = cosrel_condition_init(&runtime->done);
   for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++) {
     cosrel_worker *w = &runtime->workers[p];
     pthread_mutex_init(&w->copying, NULL);
-    good = condition_init(&w->given) && good;
+    good = cosrel_condition_init(&w->given) && good;
     w->runtime = runtime;
     w->processor = p;
     if (p >= runtime->machine->n_processors) continue;
@@ -202,8 +193,8 @@ static uint32_t end_workers(cosrel_runtime *runtime) {
     }
     cosrel_time now = cosrel_monotonic_now();
     if (n_left == 0 || now >= limit) break;
-    cosrel_wait_until(&runtime->done, &runtime->lock,
-                      now + COSREL_STOP_PERIOD < limit ? now + COSREL_STOP_PERIOD : limit);
+    cosrel_condition_wait(&runtime->done, &runtime->lock,
+                          now + COSREL_STOP_PERIOD < limit ? now + COSREL_STOP_PERIOD : limit);
   }
   runtime->n_left = n_left;
   for (uint32_t p = 0; p < COSREL_PROCESSORS_MAX; p++) /* those left behind end on their own */
