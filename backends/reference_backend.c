@@ -1,16 +1,10 @@
 #include "backends/reference_backend.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
+#include "backends/host_backend.h"
 #include "backends/reference/operators.h"
 #include "backends/view.h"
-
-typedef struct reference_backend {
-  cosrel_backend base;
-  atomic_bool cancelled;
-  bool interrupted; /* the last segment ended early */
-} reference_backend;
 
 struct cosrel_prepared {
   const cosrel_network *network;
@@ -21,7 +15,7 @@ struct cosrel_prepared {
 static cosrel_status open_instance(const cosrel_backend_spec *spec, cosrel_backend **out, cosrel_error *error) {
   if (spec->threads > 1) return cosrel_fail(error, COSREL_UNSUPPORTED, "expected threads=1, it has no others");
   if (spec->device[0] != '\0') return cosrel_fail(error, COSREL_UNSUPPORTED, "expected no device, it has none");
-  reference_backend *backend = calloc(1, sizeof *backend);
+  cosrel_host_backend *backend = calloc(1, sizeof *backend);
   if (backend == NULL) return cosrel_fail(error, COSREL_NOMEM, "out of memory");
   backend->base.ops = &cosrel_reference_backend;
   atomic_init(&backend->cancelled, false);
@@ -76,44 +70,34 @@ static cosrel_status prepare(cosrel_backend *backend, const cosrel_network *netw
   return COSREL_OK;
 }
 
-static void run_unit(cosrel_prepared *prepared, const cosrel_network_unit *unit, char *arena) {
+static cosrel_status run_unit(cosrel_backend *backend, cosrel_prepared *prepared, void *arena, uint32_t index) {
+  (void)backend;
   const cosrel_network *network = prepared->network;
+  const cosrel_network_unit *unit = &network->units[index];
   const cosrel_net *net = &network->net;
   cosrel_tensor *tensors = prepared->reference.tensors;
   for (uint32_t i = 0; i < unit->n_nodes; i++) {
-    uint32_t index = network->nodes[unit->first_node + i];
-    const cosrel_net_node *node = &net->nodes[index];
+    uint32_t n = network->nodes[unit->first_node + i];
+    const cosrel_net_node *node = &net->nodes[n];
     for (uint32_t k = 0; k < node->n_inputs; k++) {
       int32_t value = cosrel_net_node_inputs(net, node)[k];
       if (value < 0 || network->offsets[value] < 0) continue;
-      cosrel_layout_from_arena(&tensors[value].shape, (const float *)(const void *)(arena + network->offsets[value]),
+      cosrel_layout_from_arena(&tensors[value].shape,
+                               (const float *)(const void *)((const char *)arena + network->offsets[value]),
                                tensors[value].data);
     }
-    cosrel_reference_node(net, index, tensors);
+    cosrel_reference_node(net, n, tensors);
   }
   const cosrel_tensor *out = &tensors[unit->output];
-  cosrel_layout_to_arena(&out->shape, out->data, (float *)(void *)(arena + network->offsets[unit->output]));
-}
-
-static cosrel_status submit(cosrel_backend *base, cosrel_prepared *prepared, void *arena, cosrel_buffer *buffer,
-                            uint32_t begin, uint32_t end) {
-  (void)buffer;
-  reference_backend *backend = (reference_backend *)base;
-  atomic_store(&backend->cancelled, false);
-  backend->interrupted = false;
-  for (uint32_t u = begin; u < end; u++) {
-    if ((backend->interrupted = atomic_load(&backend->cancelled))) break;
-    run_unit(prepared, &prepared->network->units[u], arena);
-  }
+  cosrel_layout_to_arena(&out->shape, out->data, (float *)(void *)((char *)arena + network->offsets[unit->output]));
   return COSREL_OK;
 }
 
-static cosrel_status wait(cosrel_backend *base, cosrel_time budget) {
-  (void)budget;
-  return ((reference_backend *)base)->interrupted ? COSREL_INTERRUPTED : COSREL_OK;
+static cosrel_status submit(cosrel_backend *backend, cosrel_prepared *prepared, void *arena, cosrel_buffer *buffer,
+                            uint32_t begin, uint32_t end) {
+  (void)buffer;
+  return cosrel_host_run(backend, prepared, arena, begin, end, run_unit);
 }
-
-static void cancel(cosrel_backend *base) { atomic_store(&((reference_backend *)base)->cancelled, true); }
 
 const cosrel_backend_ops cosrel_reference_backend = {
     .struct_size = sizeof(cosrel_backend_ops),
@@ -124,6 +108,6 @@ const cosrel_backend_ops cosrel_reference_backend = {
     .prepare = prepare,
     .release = release,
     .submit = submit,
-    .wait = wait,
-    .cancel = cancel,
+    .wait = cosrel_host_wait,
+    .cancel = cosrel_host_cancel,
 };

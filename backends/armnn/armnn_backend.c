@@ -1,21 +1,19 @@
 #include "backends/armnn/armnn_backend.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "backends/affinity.h"
 #include "backends/armnn/plan.h"
+#include "backends/host_backend.h"
 
 typedef struct armnn_backend {
-  cosrel_backend base;
+  cosrel_host_backend host;
   cosrel_armnn *armnn;
   bool has_cores;
   cosrel_affinity cores;
   pthread_mutex_t lock;             /* of `prepared`: networks come and go while others run */
   struct cosrel_prepared *prepared; /* all of this instance, the latest first */
-  atomic_bool cancelled;
-  bool interrupted; /* the last segment ended early */
 } armnn_backend;
 
 struct cosrel_prepared {
@@ -27,10 +25,10 @@ struct cosrel_prepared {
 static cosrel_status open_instance(const cosrel_backend_spec *spec, cosrel_backend **out, cosrel_error *error) {
   armnn_backend *backend = calloc(1, sizeof *backend);
   if (backend == NULL) return cosrel_fail(error, COSREL_NOMEM, "out of memory");
-  backend->base.ops = &cosrel_armnn_backend;
+  backend->host.base.ops = &cosrel_armnn_backend;
   backend->has_cores = spec->n_cores > 0;
   backend->cores = cosrel_affinity_of(spec->cores, spec->n_cores);
-  atomic_init(&backend->cancelled, false);
+  atomic_init(&backend->host.cancelled, false);
   pthread_mutex_init(&backend->lock, NULL);
   cosrel_status status = cosrel_armnn_open(spec->device, spec->threads, &backend->armnn, error);
   if (status != COSREL_OK) {
@@ -38,7 +36,7 @@ static cosrel_status open_instance(const cosrel_backend_spec *spec, cosrel_backe
     free(backend);
     return status;
   }
-  *out = &backend->base;
+  *out = &backend->host.base;
   return COSREL_OK;
 }
 
@@ -132,26 +130,16 @@ static bool supports(const cosrel_backend *base, const cosrel_network *network, 
 
 /* ---- Running ---- */
 
+static cosrel_status run_unit(cosrel_backend *base, cosrel_prepared *prepared, void *arena, uint32_t unit) {
+  (void)base;
+  return prepared->units[unit] != NULL ? cosrel_armnn_run(prepared->units[unit], arena) : COSREL_UNSUPPORTED;
+}
+
 static cosrel_status submit(cosrel_backend *base, cosrel_prepared *prepared, void *arena, cosrel_buffer *buffer,
                             uint32_t begin, uint32_t end) {
   (void)buffer;
-  armnn_backend *backend = (armnn_backend *)base;
-  cosrel_status status = COSREL_OK;
-  atomic_store(&backend->cancelled, false);
-  backend->interrupted = false;
-  for (uint32_t u = begin; u < end && status == COSREL_OK; u++) {
-    if ((backend->interrupted = atomic_load(&backend->cancelled))) break;
-    status = prepared->units[u] != NULL ? cosrel_armnn_run(prepared->units[u], arena) : COSREL_UNSUPPORTED;
-  }
-  return status;
+  return cosrel_host_run(base, prepared, arena, begin, end, run_unit);
 }
-
-static cosrel_status wait(cosrel_backend *base, cosrel_time budget) {
-  (void)budget;
-  return ((armnn_backend *)base)->interrupted ? COSREL_INTERRUPTED : COSREL_OK;
-}
-
-static void cancel(cosrel_backend *base) { atomic_store(&((armnn_backend *)base)->cancelled, true); }
 
 const cosrel_backend_ops cosrel_armnn_backend = {
     .struct_size = sizeof(cosrel_backend_ops),
@@ -163,6 +151,6 @@ const cosrel_backend_ops cosrel_armnn_backend = {
     .prepare = prepare,
     .release = release,
     .submit = submit,
-    .wait = wait,
-    .cancel = cancel,
+    .wait = cosrel_host_wait,
+    .cancel = cosrel_host_cancel,
 };

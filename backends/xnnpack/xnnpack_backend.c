@@ -2,20 +2,18 @@
 
 #include <cblas.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "backends/affinity.h"
+#include "backends/host_backend.h"
 #include "backends/xnnpack/plan.h"
 
 typedef struct xnnpack_backend {
-  cosrel_backend base;
+  cosrel_host_backend host;
   pthreadpool_t pool; /* NULL: one thread, the caller's */
   bool has_cores, moved;
   cosrel_affinity cores;
   pthread_t caller; /* the thread that was moved to `cores` last */
-  atomic_bool cancelled;
-  bool interrupted; /* the last segment ended early */
 } xnnpack_backend;
 
 /* Threads inherit where their creator may run. */
@@ -48,16 +46,16 @@ static cosrel_status open_instance(const cosrel_backend_spec *spec, cosrel_backe
   openblas_set_num_threads(1); /* threads are ours */
   xnnpack_backend *backend = calloc(1, sizeof *backend);
   if (backend == NULL) return cosrel_fail(error, COSREL_NOMEM, "out of memory");
-  backend->base.ops = &cosrel_xnnpack_backend;
+  backend->host.base.ops = &cosrel_xnnpack_backend;
   backend->has_cores = spec->n_cores > 0;
   backend->cores = cosrel_affinity_of(spec->cores, spec->n_cores);
-  atomic_init(&backend->cancelled, false);
+  atomic_init(&backend->host.cancelled, false);
   cosrel_status status = create_pool(backend, spec->threads, error);
   if (status != COSREL_OK) {
-    close_instance(&backend->base);
+    close_instance(&backend->host.base);
     return status;
   }
-  *out = &backend->base;
+  *out = &backend->host.base;
   return COSREL_OK;
 }
 
@@ -84,13 +82,15 @@ static void move_caller(xnnpack_backend *backend) {
   backend->caller = self;
 }
 
-static cosrel_status run_unit(xnnpack_backend *backend, cosrel_prepared *prepared, uint32_t unit) {
+static cosrel_status run_unit(cosrel_backend *base, cosrel_prepared *prepared, void *arena, uint32_t unit) {
+  pthreadpool_t pool = ((xnnpack_backend *)base)->pool;
+  prepared->bases.arena = arena;
   for (uint32_t i = prepared->first_step[unit]; i < prepared->first_step[unit + 1]; i++) {
     const cosrel_xnn_step *step = &prepared->steps[i];
     if (step->compute != NULL) {
       step->compute(step, &prepared->bases);
-    } else if (step->setup(step, &prepared->bases, backend->pool) != xnn_status_success ||
-               xnn_run_operator(step->op, backend->pool) != xnn_status_success) {
+    } else if (step->setup(step, &prepared->bases, pool) != xnn_status_success ||
+               xnn_run_operator(step->op, pool) != xnn_status_success) {
       return COSREL_INTERNAL;
     }
   }
@@ -100,25 +100,9 @@ static cosrel_status run_unit(xnnpack_backend *backend, cosrel_prepared *prepare
 static cosrel_status submit(cosrel_backend *base, cosrel_prepared *prepared, void *arena, cosrel_buffer *buffer,
                             uint32_t begin, uint32_t end) {
   (void)buffer;
-  xnnpack_backend *backend = (xnnpack_backend *)base;
-  cosrel_status status = COSREL_OK;
-  move_caller(backend);
-  atomic_store(&backend->cancelled, false);
-  backend->interrupted = false;
-  prepared->bases.arena = arena;
-  for (uint32_t u = begin; u < end && status == COSREL_OK; u++) {
-    if ((backend->interrupted = atomic_load(&backend->cancelled))) break;
-    status = run_unit(backend, prepared, u);
-  }
-  return status;
+  move_caller((xnnpack_backend *)base);
+  return cosrel_host_run(base, prepared, arena, begin, end, run_unit);
 }
-
-static cosrel_status wait(cosrel_backend *base, cosrel_time budget) {
-  (void)budget;
-  return ((xnnpack_backend *)base)->interrupted ? COSREL_INTERRUPTED : COSREL_OK;
-}
-
-static void cancel(cosrel_backend *base) { atomic_store(&((xnnpack_backend *)base)->cancelled, true); }
 
 const cosrel_backend_ops cosrel_xnnpack_backend = {
     .struct_size = sizeof(cosrel_backend_ops),
@@ -129,6 +113,6 @@ const cosrel_backend_ops cosrel_xnnpack_backend = {
     .prepare = prepare,
     .release = release,
     .submit = submit,
-    .wait = wait,
-    .cancel = cancel,
+    .wait = cosrel_host_wait,
+    .cancel = cosrel_host_cancel,
 };
