@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/grow.h"
+
 /* Limits that no real network meets; within them every product below is either exact or caught. */
 #define DIM_MAX (UINT32_C(1) << 24)
 #define WINDOW_MAX (UINT32_C(1) << 16)
@@ -285,16 +287,6 @@ static const char *check_result(const cosrel_node *node) {
 
 /* ---- Building ---- */
 
-/* Grows an array to hold `count` more than `used` items, by doubling. */
-static void *grow(void *array, uint32_t *capacity, uint32_t used, uint32_t count, size_t size) {
-  if (array != NULL && used + count <= *capacity) return array;
-  uint32_t wanted = *capacity == 0 ? 64 : *capacity;
-  while (wanted < used + count) wanted *= 2;
-  void *grown = realloc(array, wanted * size);
-  if (grown != NULL) *capacity = wanted;
-  return grown;
-}
-
 int32_t cosrel_graph_add(cosrel_graph *graph, const cosrel_node *spec, const int32_t *inputs, uint32_t n_inputs) {
   if (graph->status != COSREL_OK) return -1;
   if (memchr(spec->name, '\0', sizeof spec->name) == NULL || spec->name[0] == '\0') {
@@ -306,10 +298,10 @@ int32_t cosrel_graph_add(cosrel_graph *graph, const cosrel_node *spec, const int
   if (n_inputs > COSREL_EDGES_MAX || graph->n_inputs > 4 * COSREL_NODES_MAX) {
     return cosrel_graph_fail(graph, COSREL_LIMIT, spec->name, "expected fewer inputs");
   }
-  cosrel_node *nodes = grow(graph->nodes, &graph->node_capacity, graph->n_nodes, 1, sizeof *nodes);
+  cosrel_node *nodes = cosrel_grow(graph->nodes, &graph->node_capacity, graph->n_nodes, 1, sizeof *nodes);
   if (nodes == NULL) return cosrel_graph_fail(graph, COSREL_NOMEM, spec->name, "out of memory");
   graph->nodes = nodes;
-  int32_t *edges = grow(graph->inputs, &graph->input_capacity, graph->n_inputs, n_inputs, sizeof *edges);
+  int32_t *edges = cosrel_grow(graph->inputs, &graph->input_capacity, graph->n_inputs, n_inputs, sizeof *edges);
   if (edges == NULL) return cosrel_graph_fail(graph, COSREL_NOMEM, spec->name, "out of memory");
   graph->inputs = edges;
 

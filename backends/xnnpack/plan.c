@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/grow.h"
 #include "backends/node.h"
 #include "backends/reference/operators.h"
 
@@ -19,14 +20,8 @@ typedef struct xnn_value {
 /* ---- Memory that grows ---- */
 
 static void *grow(cosrel_xnn_planner *planner, void *array, uint32_t *capacity, uint32_t used, size_t size) {
-  if (used < *capacity) return array;
-  uint32_t wanted = *capacity == 0 ? 64 : 2 * *capacity;
-  void *grown = realloc(array, wanted * size);
-  if (grown == NULL) {
-    planner->status = COSREL_NOMEM;
-    return NULL;
-  }
-  *capacity = wanted;
+  void *grown = cosrel_grow(array, capacity, used, 1, size);
+  if (grown == NULL) planner->status = COSREL_NOMEM;
   return grown;
 }
 
