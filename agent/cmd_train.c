@@ -17,6 +17,7 @@
 #include "experiments/options.h"
 #include "experiments/progress.h"
 #include "experiments/run_options.h"
+#include "sched/check.h"
 #include "sched/rng.h"
 #include "traces/atomic.h"
 #include "traces/file.h"
@@ -104,8 +105,9 @@ static cosrel_status add_mixes(inputs *in, uint32_t p, uint32_t n, uint64_t key,
   return status;
 }
 
-static cosrel_status inputs_open(const cosrel_strings *profiles, const cosrel_strings *workloads, uint32_t n_mixes,
-                                 uint64_t seed, inputs *in, cosrel_error *error) {
+static cosrel_status inputs_open(const cosrel_strings *profiles, const cosrel_strings *workloads,
+                                 const cosrel_memory_options *memory, uint32_t n_mixes, uint64_t seed, inputs *in,
+                                 cosrel_error *error) {
   uint32_t held_out = n_mixes < held_out_most ? n_mixes : held_out_most;
   memset(in, 0, sizeof *in);
   in->profiles = calloc(profiles->n, sizeof *in->profiles);
@@ -125,6 +127,7 @@ static cosrel_status inputs_open(const cosrel_strings *profiles, const cosrel_st
     status = describe_file(profiles->items[i], profile->name, json_object_get(in->provenance, "profiles"), error);
     if (status != COSREL_OK) return status;
   }
+  COSREL_TRY(cosrel_memory_apply(memory, in->profiles, in->n_profiles, error));
   for (uint32_t i = 0; i < workloads->n; i++) {
     cosrel_workload *workload = &in->workloads[i];
     status = cosrel_workload_read(workloads->items[i], workload, error);
@@ -305,6 +308,14 @@ static cosrel_status train(const run *r, cosrel_trainer *trainer, const char *ke
   return status;
 }
 
+/* Notes the specs of an option, if there are any, in what names a training. */
+static void describe_specs(const char *name, const cosrel_strings *specs, json_t *provenance) {
+  for (uint32_t i = 0; i < specs->n; i++) {
+    if (i == 0) json_object_set_new(provenance, name, json_array());
+    json_array_append_new(json_object_get(provenance, name), json_string(specs->items[i]));
+  }
+}
+
 /* An episode goes on until its policy has had its decisions, so a processor must not be away for good. */
 static cosrel_status read_faults(const cosrel_strings *specs, cosrel_injection_plan *out, cosrel_error *error) {
   cosrel_status status = cosrel_faults_read(specs, out, error);
@@ -317,6 +328,7 @@ static cosrel_status read_faults(const cosrel_strings *specs, cosrel_injection_p
 
 int cosrel_cmd_train(int argc, char **argv) {
   cosrel_strings profiles = {0}, workloads = {0}, faults = {0};
+  cosrel_memory_options memory = {0};
   cosrel_train_options o = cosrel_train_defaults();
   run r = {.checkpoint_s = 10};
   uint64_t threads = 0, n_mixes = 80, n_envs = o.n_envs, n_lessons = o.n_lessons, epochs = o.epochs,
@@ -347,6 +359,7 @@ int cosrel_cmd_train(int argc, char **argv) {
        "0 counts every request alike (U), 1 every stream (ANTT) (0.4)", 0, 1, false},
       {"late", COSREL_OPTION_NUMBER, &o.taste.late, "X", "0 minds no delay beyond utility 0, 1 every one alike (0.5)",
        0, 1, false},
+      COSREL_MEMORY_OPTION_LINES(memory),
       {"fault", COSREL_OPTION_FILES, &faults, "SPEC...", COSREL_FAULT_HELP, 0, 0, false},
       {"quiet", COSREL_OPTION_FLAG, &r.quiet, NULL, "no progress", 0, 0, false},
       {0},
@@ -373,7 +386,7 @@ int cosrel_cmd_train(int argc, char **argv) {
   cosrel_interrupt_catch();
   cosrel_status status = read_faults(&faults, &o.curriculum.faults, &error);
   if (status == COSREL_OK) status = try_output(r.policy, &error);
-  if (status == COSREL_OK) status = inputs_open(&profiles, &workloads, (uint32_t)n_mixes, o.seed, &in, &error);
+  if (status == COSREL_OK) status = inputs_open(&profiles, &workloads, &memory, (uint32_t)n_mixes, o.seed, &in, &error);
   if (status == COSREL_OK) status = cosrel_injection_check(&o.curriculum.faults, in.profiles, in.n_profiles, &error);
   if (status == COSREL_OK) {
     json_object_set_new(
@@ -382,10 +395,9 @@ int cosrel_cmd_train(int argc, char **argv) {
                   (json_int_t)o.seed, "mixes", (json_int_t)n_mixes, "envs", (json_int_t)n_envs, "steps",
                   (json_int_t)n_lessons, "epochs", (json_int_t)epochs, "minibatch", (json_int_t)minibatch, "rate",
                   o.rate, "entropy", o.entropy, "rare", o.taste.rare, "late", o.taste.late));
-    for (uint32_t i = 0; i < faults.n; i++) {
-      if (i == 0) json_object_set_new(in.provenance, "faults", json_array());
-      json_array_append_new(json_object_get(in.provenance, "faults"), json_string(faults.items[i]));
-    }
+    describe_specs("faults", &faults, in.provenance);
+    describe_specs("memory", &memory.budgets, in.provenance);
+    if (memory.no_prefetch) json_object_set_new(in.provenance, "no_prefetch", json_true());
     key = json_dumps(in.provenance, JSON_COMPACT);
     status = cosrel_trainer_create(in.scenes, in.n_scenes, in.n_train, in.first_validated, &o, &trainer, &error);
   }

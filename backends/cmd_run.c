@@ -9,7 +9,6 @@
 #include "backends/runtime/outputs.h"
 #include "experiments/cell.h"
 #include "experiments/commands.h"
-#include "experiments/memory_option.h"
 #include "experiments/options.h"
 #include "experiments/progress.h"
 #include "experiments/recorders.h"
@@ -23,10 +22,11 @@
 
 typedef struct request {
   const char *workload, *policy, *profile, *arrivals, *trace, *perfetto, *outputs;
-  cosrel_strings processors, memory, faults;
+  cosrel_strings processors, faults;
+  cosrel_memory_options memory;
   uint64_t plan_budget, seed;
   double duration_s, load;
-  bool verify, json, timing, no_prefetch;
+  bool verify, json, timing;
 } request;
 
 /* Everything that a run needs, opened step by step and closed as a whole. */
@@ -208,7 +208,6 @@ static cosrel_status open_session(session *s, const request *q, cosrel_error *er
   COSREL_TRY(cosrel_injection_check(&s->faults, &s->profile, 1, error));
   if (s->faults.n > 0) COSREL_TRY(cosrel_machine_inject(&s->machine, &s->injector, error));
   COSREL_TRY(cosrel_case_prepare(&s->profile, &s->workload, NULL, arrivals, 0, &s->c, error));
-  s->c.prefetch = !q->no_prefetch;
   COSREL_TRY(prepare_machine(s, error));
   COSREL_TRY(cosrel_bound_solve(&s->c, &s->bound, error));
   cosrel_bound_apply(&s->bound, &s->c);
@@ -348,12 +347,8 @@ int cosrel_cmd_run(int argc, char **argv) {
       {"processor", COSREL_OPTION_FILES, &q.processors, "SPEC...",
        "processors, NAME=BACKEND[:cores=0-3+6][:threads=N][:device=TEXT] (the profile's, or cpu on all cores)", 0, 0,
        false},
-      {"memory", COSREL_OPTION_FILES, &q.memory, "SPEC...", COSREL_MEMORY_HELP, 0, 0, false},
-      {"no-prefetch", COSREL_OPTION_FLAG, &q.no_prefetch, NULL, "weights are loaded only when a segment needs them", 0,
-       0, false},
-      {"plan-budget", COSREL_OPTION_COUNT, &q.plan_budget, "N",
-       "simulated decisions per decision, 0: do not plan (rollout: 300, a trained policy: 75, none in closed loop)", 0,
-       1e6, false},
+      COSREL_MEMORY_OPTION_LINES(q.memory),
+      COSREL_PLAN_BUDGET_OPTION(q.plan_budget),
       {"duration", COSREL_OPTION_NUMBER, &q.duration_s, "S", "seconds of arrivals (10)", 0.001, 86400, false},
       {"seed", COSREL_OPTION_COUNT, &q.seed, "N", "keys arrivals and inputs (1)", 0, 9e15, false},
       {"load", COSREL_OPTION_NUMBER, &q.load, "L",

@@ -65,7 +65,8 @@ static void print_bound(const cosrel_case *c, const cosrel_bound *b) {
 }
 
 int cosrel_cmd_bound(int argc, char **argv) {
-  cosrel_strings profile = {0}, workload = {0}, memory = {0};
+  cosrel_strings profile = {0}, workload = {0};
+  cosrel_memory_options memory = {0};
   bool json = false;
   const cosrel_usage usage = {
       "bound",
@@ -78,7 +79,7 @@ int cosrel_cmd_bound(int argc, char **argv) {
   const cosrel_option options[] = {
       {"profile", COSREL_OPTION_FILES, &profile, "P", "device profile", 0, 0, true},
       {"workload", COSREL_OPTION_FILES, &workload, "W", "workload", 0, 0, true},
-      {"memory", COSREL_OPTION_FILES, &memory, "SPEC...", COSREL_MEMORY_HELP, 0, 0, false},
+      COSREL_MEMORY_OPTION_BUDGETS(memory),
       {"json", COSREL_OPTION_FLAG, &json, NULL, "one JSON document on stdout", 0, 0, false},
       {NULL, COSREL_OPTION_FLAG, NULL, NULL, NULL, 0, 0, false},
   };

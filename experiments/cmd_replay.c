@@ -12,7 +12,7 @@ typedef struct request {
   cosrel_injection_plan faults;
   const char *policy, *arrivals, *perfetto, *trace;
   double load;
-  bool timing, no_prefetch;
+  bool timing;
 } request;
 
 /* Runs the cell with the writers that were asked for; their files appear only when all went well. */
@@ -57,8 +57,6 @@ int cosrel_cmd_replay(int argc, char **argv) {
        false},
       {"perfetto", COSREL_OPTION_TEXT, &q.perfetto, "F", "writes a timeline for ui.perfetto.dev", 0, 0, false},
       {"trace", COSREL_OPTION_TEXT, &q.trace, "F", "writes the run's trace", 0, 0, false},
-      {"no-prefetch", COSREL_OPTION_FLAG, &q.no_prefetch, NULL, "weights are loaded only when a segment needs them", 0,
-       0, false},
       {"timing", COSREL_OPTION_FLAG, &q.timing, NULL, "measures how long decisions take", 0, 0, false},
       COSREL_OPTION_END,
   };
@@ -85,7 +83,6 @@ int cosrel_cmd_replay(int argc, char **argv) {
   if (status == COSREL_OK)
     status = cosrel_case_prepare(inputs.profiles, inputs.workloads, inputs.bounds, arrivals, q.load, &c, &error);
   if (status == COSREL_OK) {
-    c.prefetch = !q.no_prefetch;
     status = replay(&q, &c, &contender, &error);
     cosrel_case_destroy(&c);
   }

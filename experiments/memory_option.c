@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/check.h"
+
 #define MIB_MAX 1048576.0 /* a TiB */
 #define RATE_MAX 1e6      /* a TB/s */
 
@@ -44,11 +46,10 @@ static cosrel_status apply(const char *text, cosrel_profile *profiles, uint32_t 
   return cosrel_fail(error, COSREL_INVALID, "--memory: no profile has a processor named %s", name);
 }
 
-cosrel_status cosrel_memory_apply(const cosrel_strings *texts, cosrel_profile *profiles, uint32_t n_profiles,
+cosrel_status cosrel_memory_apply(const cosrel_memory_options *memory, cosrel_profile *profiles, uint32_t n_profiles,
                                   cosrel_error *error) {
-  for (uint32_t i = 0; i < texts->n; i++) {
-    cosrel_status status = apply(texts->items[i], profiles, n_profiles, error);
-    if (status != COSREL_OK) return status;
-  }
+  for (uint32_t i = 0; i < n_profiles; i++) profiles[i].no_prefetch = memory->no_prefetch;
+  for (uint32_t i = 0; i < memory->budgets.n; i++)
+    COSREL_TRY(apply(memory->budgets.items[i], profiles, n_profiles, error));
   return COSREL_OK;
 }

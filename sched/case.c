@@ -299,7 +299,7 @@ static void copy_device(const cosrel_profile *profile, cosrel_case *c) {
     c->price[p] = 1.0 / c->n_processors;
     c->budget[p] = profile->processors[p].memory_bytes;
   }
-  c->prefetch = true;
+  c->prefetch = !profile->no_prefetch;
 }
 
 static uint32_t first_sharer(const cosrel_workload *workload, uint32_t s) {

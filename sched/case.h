@@ -66,7 +66,7 @@ typedef struct cosrel_case {
   double price[COSREL_PROCESSORS_MAX];    /* duals of the capacities (sched/bound.h), summing to 1; equal until set */
   double lambda_star, g_star;             /* sched/bound.h; 0 until set */
   uint64_t budget[COSREL_PROCESSORS_MAX]; /* bytes of weights that fit on p; 0: no limit (sched/residency.h) */
-  bool prefetch;                          /* weights are loaded ahead; true until somebody says otherwise */
+  bool prefetch;                          /* weights are loaded ahead */
   cosrel_stream_case streams[COSREL_STREAMS_MAX];
   uint32_t n_slots, max_units, bit_words; /* slots of all streams; largest n_units; 64-bit words of a unit set */
   size_t request_size, state_size;        /* bytes of a slot and of a whole state (sched/state.h) */

@@ -112,6 +112,7 @@ typedef struct cosrel_profile {
   double base_w; /* drawn always, by no processor in particular */
   cosrel_origin base_origin;
   cosrel_thermal thermal;
+  bool no_prefetch; /* weights are loaded only when a segment needs them; an option of commands, in no file */
   cosrel_profile_model *models;       /* [n_models], owned */
   char (*sources)[COSREL_SOURCE_MAX]; /* [n_sources], owned */
 } cosrel_profile;

@@ -142,7 +142,7 @@ static void test_refusal(void **state) {
   for (uint32_t p = 0; p < 3; p++) profile.processors[p].memory_bytes = mib[p] << 20;
   assert_int_equal(cosrel_profile_write(TIGHT, &profile, &error), COSREL_OK);
   cosrel_profile_clear(&profile);
-  static const char *const own[] = {"replay --policy cosrel", "train -o test_memory_policy"};
+  static const char *const own[] = {"replay --policy cosrel", "train -o test_memory_policy", "compare"};
   for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
     char full[512];
     snprintf(full, sizeof full, "%s --profile " TIGHT " --workload " WORKLOAD, own[i]);

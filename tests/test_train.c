@@ -229,6 +229,8 @@ static void test_interrupted_and_resumed(void **state) {
 
   train_refused("stopped", "--resume --seed 2", "stopped.safetensors.checkpoint");
   train_refused("stopped", "--resume --entropy 0.5", "stopped.safetensors.checkpoint");
+  train_refused("stopped", "--resume --memory dsp=4000", "stopped.safetensors.checkpoint");
+  train_refused("stopped", "--resume --no-prefetch", "stopped.safetensors.checkpoint");
   checkpoint = bytes_of("stopped", ".safetensors.checkpoint", &size);
   const size_t cuts[] = {0, 7, 100, size / 2, size - 1};
   for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
@@ -241,6 +243,38 @@ static void test_interrupted_and_resumed(void **state) {
   same_bytes("stopped", "one", ".safetensors");
   same_bytes("stopped", "one", "/train.csv");
   train_refused("stopped", "--resume", "stopped.safetensors.checkpoint"); /* it is gone */
+}
+
+static bool same_curves(const char *a, const char *b) {
+  size_t a_size, b_size;
+  char *a_bytes = bytes_of(a, "/train.csv", &a_size), *b_bytes = bytes_of(b, "/train.csv", &b_size);
+  bool same = a_size == b_size && memcmp(a_bytes, b_bytes, a_size) == 0;
+  free(a_bytes);
+  free(b_bytes);
+  return same;
+}
+
+/* Room for all at no cost is as no limit; a tight budget, and how its weights are loaded, change what is learnt. */
+static void test_memory(void **state) {
+  (void)state;
+  train("roomy", "--memory dsp=4000");
+  assert_true(same_curves("roomy", "one"));
+  train("tight", "--memory dsp=8:200");
+  assert_false(same_curves("tight", "one"));
+  train("lazy", "--memory dsp=8:200 --no-prefetch");
+  assert_false(same_curves("lazy", "one"));
+  assert_false(same_curves("lazy", "tight"));
+  size_t size;
+  char *bytes = bytes_of("lazy", ".safetensors", &size);
+  static const char said[] = "\\\"memory\\\":[\\\"dsp=8:200\\\"],\\\"no_prefetch\\\":true"; /* JSON in JSON */
+  size_t at = 0;
+  while (at + sizeof said < size && memcmp(bytes + at, said, sizeof said - 1) != 0) at++;
+  assert_memory_equal(bytes + at, said, sizeof said - 1);
+  free(bytes);
+
+  train_refused("never", "--memory cpu=.1 gpu=.2 dsp=.3", "of 0.10 MiB, gpu");
+  train_refused("never", "--memory npu=3", "npu");
+  assert_false(is_there("never", ".safetensors"));
 }
 
 static void replay_line(const char *policy, char *line, size_t size) {
@@ -330,6 +364,7 @@ int main(void) {
       cmocka_unit_test(test_threads_change_nothing),
       cmocka_unit_test(test_killed_and_resumed),
       cmocka_unit_test(test_interrupted_and_resumed),
+      cmocka_unit_test(test_memory),
       cmocka_unit_test(test_policy_file),
       cmocka_unit_test(test_bad_options),
   };
