@@ -167,8 +167,8 @@ static void reduce(cosrel_cl_planner *planner, const cosrel_net_node *node) {
   static const uint32_t nhwc_order[4] = {0, 2, 3, 1};
   int32_t in = cosrel_cl_input(planner, node, 0), out = cosrel_cl_output(planner, node);
   const cosrel_shape *shape = cosrel_cl_shape(planner, in), *out_shape = cosrel_cl_shape(planner, out);
-  bool nhwc = shape->rank == 4 && cosrel_cl_is_dense(planner, in, true), reduced[COSREL_RANK_MAX];
-  uint32_t order[COSREL_RANK_MAX], kept = 0;
+  bool nhwc = shape->rank == 4 && cosrel_cl_is_dense(planner, in, true), reduced[COSREL_RANK_MAX] = {false};
+  uint32_t order[COSREL_RANK_MAX] = {0}, kept = 0;
   line l;
   cosrel_cl_ref from;
   find_axes(planner->net, node, reduced);
