@@ -1,16 +1,21 @@
 /* In front of every kernel: the functions that a kernel may do along the way; numbers as in backends/opencl/plan.h.
  *
- * max and min, unlike fmax and fmin, keep a NaN in their first argument. */
+ * All kernels hand a NaN on to what is computed from it: what stays on the device is only looked at when it is copied
+ * from there. What max and min do with one is the driver's choice, so limits are taken by comparing. */
 
 #define ACTIVATE(T, I, N)                                                              \
+  T limit##N(T x, float low, float high) {                                             \
+    x = select(x, (T)(low), (I)(x < (T)(low)));                                        \
+    return select(x, (T)(high), (I)(x > (T)(high)));                                   \
+  }                                                                                    \
   T activate##N(T x, int function, float a, float b) {                                 \
     switch (function) {                                                                \
-      case 1: return min(max(x, (T)(a)), (T)(b));                                      \
+      case 1: return limit##N(x, a, b);                                                \
       case 2: return select(x, a * x, (I)(x < (T)(0.0f)));                             \
       case 3: return 1.0f / (1.0f + exp(-x));                                          \
       case 4: return x / (1.0f + exp(-x));                                             \
-      case 5: return min(max(a * x + b, (T)(0.0f)), (T)(1.0f));                        \
-      case 6: return x * min(max(x * (1.0f / 6.0f) + 0.5f, (T)(0.0f)), (T)(1.0f));     \
+      case 5: return limit##N(a * x + b, 0.0f, 1.0f);                                  \
+      case 6: return x * limit##N(x * (1.0f / 6.0f) + 0.5f, 0.0f, 1.0f);               \
       default: return x;                                                               \
     }                                                                                  \
   }

@@ -44,8 +44,8 @@ __kernel void unary(__global const float *x, int x_at, __global float *y, int y_
       case 1: return x - y;                                         \
       case 2: return x * y;                                         \
       case 3: return x / y;                                         \
-      case 4: return max(x, y);                                     \
-      case 5: return min(x, y);                                     \
+      case 4: return select(x, y, (I)(y > x || isnan(y)));          \
+      case 5: return select(x, y, (I)(y < x || isnan(y)));          \
       default: return select(x, x * y, (I)(x < (T)(0.0f))); /* PRelu */ \
     }                                                               \
   }

@@ -58,7 +58,7 @@ void accumulate(realv *acc, __global const float *const *from, __global const re
 #ifdef FUNCTION
 #define FINISH(x, a, b) PASTE(activate, VEC)(x, FUNCTION, a, b)
 #else
-#define FINISH(x, a, b) min(max(x, (floatv)(a)), (floatv)(b)) /* keeps a NaN */
+#define FINISH(x, a, b) PASTE(limit, VEC)(x, a, b)
 #endif
 
 /* Stores the first n columns of x, all of them if there are more, limited to [a, b] or with FUNCTION of
