@@ -35,7 +35,8 @@ typedef struct opencl_backend {
   uint32_t n_rehearsals;
   atomic_bool cancelled, running; /* running: a segment may be using its arena */
   _Atomic int64_t device_ns;
-  atomic_bool lost; /* the driver has failed, or holds on to what it was given: nothing of it is touched again */
+  atomic_bool lost;  /* the driver has failed */
+  atomic_bool stuck; /* it holds on to what it was given: nothing of it is touched again */
 
   /* The segment that runs; worker's thread only. */
   cosrel_prepared *prepared;
@@ -72,6 +73,7 @@ static cosrel_status open_instance(const cosrel_backend_spec *spec, cosrel_backe
   atomic_init(&backend->cancelled, false);
   atomic_init(&backend->running, false);
   atomic_init(&backend->lost, false);
+  atomic_init(&backend->stuck, false);
   atomic_init(&backend->device_ns, -1);
   cosrel_status status = cosrel_cl_device_open(spec, NULL, &backend->device, error);
   if (status != COSREL_OK) {
@@ -142,19 +144,19 @@ static cosrel_status buffer_create(cosrel_backend *base, size_t bytes, cosrel_bu
   }
   if (buffer->memory != NULL) api->ReleaseMemObject(buffer->memory);
   free(buffer);
-  return cosrel_fail(error, code == CL_SUCCESS ? COSREL_IO : cosrel_cl_status(code), "%.1f MiB on %s: %s",
+  return cosrel_fail(error, cosrel_cl_status(code) == COSREL_NOMEM ? COSREL_NOMEM : COSREL_IO, "%.1f MiB on %s: %s",
                      (double)bytes / 1048576, backend->device.name, cosrel_cl_code_name(code));
 }
 
 static void buffer_destroy(cosrel_backend *base, cosrel_buffer *buffer) {
   opencl_backend *backend = (opencl_backend *)base;
-  if (!atomic_load(&backend->lost)) backend->device.api.ReleaseMemObject(buffer->memory);
+  if (!atomic_load(&backend->stuck)) backend->device.api.ReleaseMemObject(buffer->memory);
   free(buffer);
 }
 
 static void release(cosrel_backend *base, cosrel_prepared *prepared) {
   opencl_backend *backend = (opencl_backend *)base;
-  if (!atomic_load(&backend->lost)) cosrel_cl_plan_destroy(&backend->device, prepared);
+  if (!atomic_load(&backend->stuck)) cosrel_cl_plan_destroy(&backend->device, prepared);
 }
 
 /* Runs every launch on an arena of zeros: drivers end compiling at a kernel's first run, and the times tell how far
@@ -342,9 +344,13 @@ static bool wait_piece(opencl_backend *backend, cosrel_time limit, cl_int *code)
   }
 }
 
-/* The driver has failed, or does not give back what it was given. */
-static cosrel_status lose(opencl_backend *backend) {
+/* The driver has failed. It has until clock time `limit` to end what it was given; what it then still holds on to stays
+ * with it for good. */
+static cosrel_status lose(opencl_backend *backend, cosrel_time limit) {
+  cl_int code;
   atomic_store(&backend->lost, true);
+  while (backend->n_pieces > 0 && wait_piece(backend, limit, &code)) take_piece(backend);
+  if (backend->n_pieces > 0) atomic_store(&backend->stuck, true);
   atomic_store(&backend->running, false);
   return COSREL_IO;
 }
@@ -370,7 +376,7 @@ static cosrel_status submit(cosrel_backend *base, cosrel_prepared *prepared, voi
     if (atomic_load(&backend->cancelled)) break;
     code = enqueue_piece(backend);
   }
-  return code == CL_SUCCESS ? COSREL_OK : lose(backend);
+  return code == CL_SUCCESS ? COSREL_OK : lose(backend, cosrel_monotonic_now() + grace);
 }
 
 static cosrel_status wait(cosrel_backend *base, cosrel_time budget) {
@@ -382,14 +388,14 @@ static cosrel_status wait(cosrel_backend *base, cosrel_time budget) {
   bool over = false;
   while (backend->n_pieces > 0) {
     if (!wait_piece(backend, over ? limit + grace : limit, &code)) {
-      if (over) return lose(backend);
+      if (over) return lose(backend, limit + grace);
       over = true;
       continue;
     }
-    if (code != CL_SUCCESS) return lose(backend);
+    if (code != CL_SUCCESS) return lose(backend, limit + grace);
     take_piece(backend);
     if (over || atomic_load(&backend->cancelled) || backend->next == backend->end) continue;
-    if (enqueue_piece(backend) != CL_SUCCESS) return lose(backend);
+    if (enqueue_piece(backend) != CL_SUCCESS) return lose(backend, limit + grace);
   }
   atomic_store(&backend->running, false);
   atomic_store(&backend->device_ns, backend->segment_ns);
@@ -403,11 +409,11 @@ static void telemetry(cosrel_backend *base, cosrel_telemetry *out) {
   out->device_ns = atomic_load(&((opencl_backend *)base)->device_ns);
 }
 
-/* A lost device keeps its instance: a callback may still come, and releasing what hangs would hang. So does one whose
- * driver owes a callback after a second. */
+/* A device that is stuck keeps its instance: a callback may still come, and releasing what hangs would hang. So does
+ * one whose driver owes a callback after a second. */
 static void close_instance(cosrel_backend *base) {
   opencl_backend *backend = (opencl_backend *)base;
-  if (atomic_load(&backend->lost)) return;
+  if (atomic_load(&backend->stuck)) return;
   cosrel_time limit = cosrel_monotonic_now() + COSREL_S;
   for (uint32_t seen; (seen = count_callbacks(backend)) < backend->n_asked && cosrel_monotonic_now() < limit;)
     wait_callback(backend, seen, limit);
