@@ -84,6 +84,9 @@ PARTS   := $(PART_SRC:%.c=$(BUILD)/%.o)
 TESTS   := $(TEST_SRC:%.c=$(BUILD)/%)
 BENCHES := $(BENCH_SRC:%.c=$(BUILD)/%)
 FUZZERS := $(FUZZ_SRC:%.c=$(BUILD)/%)
+# Stands for a vendor's library: it is loaded by a test, which looks for it beside itself.
+DOUBLE_SRC := $(if $(OPENCL),tests/opencl_double.c)
+DOUBLE  := $(DOUBLE_SRC:%.c=$(BUILD)/%.so)
 TOOLS   := $(TOOL_SRC:%.c=$(BUILD)/%)
 
 all: $(STATIC) $(SHARED) $(BUILD)/cosrel $(TOOLS)
@@ -169,10 +172,13 @@ $(TOOLS): $(BUILD)/%: $(BUILD)/%.o $(PARTS) $(STATIC)
 $(TESTS) $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(AIDS) $(STATIC)
 	$(LINK) $^ $(if $(filter test_% bench_faults,$(@F)),-lcmocka) $(LIBS) -o $@
 
+$(DOUBLE): $(BUILD)/%.so: $(BUILD)/%.o
+	$(LINK) -shared $^ -lpthread -ldl -o $@
+
 $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(STATIC)
 	$(LINK) -fsanitize=fuzzer $^ $(LIBS) -o $@
 
--include $(CXX_SRC:%.cpp=$(BUILD)/%.d) $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(PART_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC))
+-include $(CXX_SRC:%.cpp=$(BUILD)/%.d) $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(PART_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(DOUBLE_SRC))
 
 # ---- running ---------------------------------------------------------------------------------------------------------
 
@@ -197,7 +203,7 @@ deps:
 # deps must end before anything is compiled, hence the second make.
 test: deps
 	@$(MAKE) --no-print-directory run-tests
-run-tests: $(TESTS) $(BUILD)/cosrel $(SHARED) $(TOOLS)
+run-tests: $(TESTS) $(DOUBLE) $(BUILD)/cosrel $(SHARED) $(TOOLS)
 	@COSREL=$(BUILD)/cosrel tests/run $(filter $(if $(ONLY),$(addprefix %/test_,$(ONLY)),%),$(TESTS))
 
 demo: deps
@@ -246,7 +252,7 @@ cov:
 	  /^File/ { file = $$2 } /^Lines executed/ && file ~ /\.c$$/ { split($$0, part, /[:% ]+/); \
 	  printf "%6.1f %% of %5d lines  %s\n", part[3], part[5], file; hit += part[3] * part[5]; all += part[5]; file = "" } \
 	  END { if (all) printf "%6.1f %% of %5d lines  in all\n", hit / all, all }'
-LINT_SRC := $(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(PART_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC)
+LINT_SRC := $(LIB_SRC) $(CMD_SRC) $(AID_SRC) $(TOOL_SRC) $(PART_SRC) $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(DOUBLE_SRC)
 lint: lint-format lint-tidy lint-cppcheck
 lint-format:
 	@clang-format --dry-run -Werror $(LINT_SRC) $(CXX_SRC) $(HEADERS) $(wildcard experiments/*.h tests/*.h traces/tools/parts/*.h)

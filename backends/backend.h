@@ -14,8 +14,13 @@
  * the segment's later units may have written where its inputs lay, so the segment is run again only when they did not
  * (backends/runtime/recovery.h); outputs of the model that are done stay whole. The backend has stopped using the
  * arena; buffers stay owned by their owner. COSREL_INTERRUPTED: cancelled or over its time; the instance stays usable.
- * COSREL_IO: the device is lost; only buffer_destroy, release and close may follow, and perhaps another open. wait must
- * return within its budget plus one second: the runtime abandons a worker that does not.
+ * COSREL_IO: the device is lost; only buffer_destroy, release and close may follow, and perhaps another open: a probe
+ * does that (backends/runtime/worker.c). wait must return within its budget plus one second: the runtime abandons a
+ * worker that does not. read and write have no budget of their own: where one does not return, its worker is abandoned
+ * after the segment's budget, and so is another processor's that waits for a tensor from there, until it does.
+ *
+ * NaN: memory of a processor's own is looked at only when it is copied from there. What is computed from a NaN must
+ * hold one, so that a bad tensor that stays there is seen in the end.
  */
 #ifndef COSREL_BACKENDS_BACKEND_H
 #define COSREL_BACKENDS_BACKEND_H

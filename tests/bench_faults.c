@@ -1,6 +1,7 @@
-/* Faults in bulk, on doubles of backends: a thousand short runs with random faults of every kind on random processors
- * and memories, each under the whole contract; then a soak of a million tiny requests with faults all the while, to see
- * that memory stays flat. Links cmocka for its assertions: the first thing that is wrong ends it. */
+/* Faults in bulk: a thousand short runs with random faults of every kind, each under the whole contract, on the
+ * backends of this machine; as many on doubles of backends with random processors and memories; then a soak of a
+ * million tiny requests with faults all the while, to see that memory stays flat. Links cmocka for its assertions: the
+ * first thing that is wrong ends it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -12,7 +13,7 @@
 
 #include "sched/failures.h"
 #include "tests/bench.h"
-#include "tests/doubles.h"
+#include "tests/rig.h"
 
 enum { RUNS = 1000, REQUESTS = 1000000, SAMPLES = 10 };
 
@@ -38,20 +39,55 @@ static cosrel_injection_plan random_plan(uint64_t key) {
   uint32_t n = 1 + cosrel_rng_below(cosrel_rng_key(key, 0), 2);
   for (uint32_t i = 0; i < n; i++) {
     uint64_t own = cosrel_rng_key(key, i + 1);
-    uint32_t k = cosrel_rng_below(cosrel_rng_key(own, 1), 4), when = cosrel_rng_below(cosrel_rng_key(own, 2), 3);
-    char spec[64], trigger[32];
-    double x = cosrel_rng_uniform(cosrel_rng_key(own, 3));
-    if (when == 0) snprintf(trigger, sizeof trigger, "p=%.3f", 0.005 + 0.1 * x);
-    if (when == 1) snprintf(trigger, sizeof trigger, "every=%d", 2 + (int)(20 * x));
-    if (when == 2) snprintf(trigger, sizeof trigger, "at=%.3f:for=%.3f", 0.03 * x, 0.05 * x);
-    snprintf(spec, sizeof spec, "%s=%s:%s", processors[cosrel_rng_below(own, 3)], kinds[k], trigger);
-    plan_add(&plan, spec);
+    rig_add_fault(&plan, processors[cosrel_rng_below(own, 3)], kinds[cosrel_rng_below(cosrel_rng_key(own, 1), 4)], own);
   }
   return plan;
 }
 
+static double seconds_since(cosrel_time start) { return (double)(cosrel_monotonic_now() - start) * 1e-9; }
+
+/* A thousand runs, divided among the backends that are here. */
+static void bench_backends(void) {
+  const rig_target *present[RIG_TARGETS];
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < RIG_TARGETS; i++) {
+    char text[64];
+    cosrel_error error = {""};
+    if (rig_spec("x", &rig_targets[i], text, &error))
+      present[n++] = &rig_targets[i];
+    else
+      fprintf(stderr, "skipped: faults on %s (%s)\n", rig_targets[i].backend, error.text);
+  }
+  for (uint32_t i = 0; i < n; i++) {
+    rig_counts counts = {0};
+    cosrel_error error = {""};
+    char more[512];
+    uint64_t faults = 0;
+    cosrel_time start = cosrel_monotonic_now();
+    long before = rss_kib();
+    if (!rig_torment(present[i], RUNS / n + (i < RUNS % n), &counts, &error)) fail_msg("%s", error.text);
+    int at = snprintf(more, sizeof more, "\"backend\": \"%s\", \"runs\": %llu", present[i]->backend,
+                      (unsigned long long)counts.runs);
+    for (int k = 1; k < COSREL_FAULT_COUNT; k++) {
+      faults += counts.faults[k];
+      at += snprintf(more + at, sizeof more - (size_t)at, ", \"%s\": %llu", cosrel_fault_name((cosrel_fault)k),
+                     (unsigned long long)counts.faults[k]);
+    }
+    snprintf(
+        more + at, sizeof more - (size_t)at,
+        ", \"requests\": %llu, \"completed\": %llu, \"dropped\": %llu, \"failed_requests\": %llu, \"wrong\": %llu, "
+        "\"unaccounted\": %llu, \"rss_growth_kib\": %ld, \"seconds\": %.1f",
+        (unsigned long long)counts.requests, (unsigned long long)counts.completed, (unsigned long long)counts.dropped,
+        (unsigned long long)counts.failed, (unsigned long long)counts.wrong,
+        (unsigned long long)(counts.requests - counts.completed - counts.dropped - counts.failed), rss_kib() - before,
+        seconds_since(start));
+    bench_print("faults_survived", (double)faults, "1", more);
+  }
+}
+
 static void bench_runs(void) {
   uint64_t n_faults = 0, n_outputs = 0;
+  cosrel_time start = cosrel_monotonic_now();
   contract_faults = &n_faults;
   for (uint64_t i = 0; i < RUNS; i++) {
     fixture f;
@@ -76,7 +112,8 @@ static void bench_runs(void) {
   }
   contract_faults = NULL;
   char more[96];
-  snprintf(more, sizeof more, "\"requests\": %llu, \"runs\": %d", (unsigned long long)n_outputs, RUNS);
+  snprintf(more, sizeof more, "\"backend\": \"doubles\", \"runs\": %d, \"requests\": %llu, \"seconds\": %.1f", RUNS,
+           (unsigned long long)n_outputs, seconds_since(start));
   bench_print("faults_survived", (double)n_faults, "1", more);
 }
 
@@ -113,6 +150,7 @@ static void bench_soak(void) {
   device *d = fixture_alloc(1, sizeof *d);
   soak s = {.next = REQUESTS / SAMPLES};
   soaking = &s;
+  cosrel_time start = cosrel_monotonic_now();
   device_begin(d, &f, 2);
   device_share_bytes(d);
   device_inject(d, &plan, 1, &injector);
@@ -139,9 +177,11 @@ static void bench_soak(void) {
     ended += stream->completed + stream->dropped + stream->failed;
   }
   if (arrived != ended || d->n_wrong > 0 || d->n_outputs < completed) fail_msg("the soak lost a request");
-  char more[160];
-  snprintf(more, sizeof more, "\"requests\": %llu, \"faults\": %llu, \"failed_requests\": %llu, \"rss_kib\": %ld",
-           (unsigned long long)ended, (unsigned long long)counts.n_faults, (unsigned long long)counts.given_up, s.most);
+  char more[192];
+  snprintf(more, sizeof more,
+           "\"requests\": %llu, \"faults\": %llu, \"failed_requests\": %llu, \"rss_kib\": %ld, \"seconds\": %.1f",
+           (unsigned long long)ended, (unsigned long long)counts.n_faults, (unsigned long long)counts.given_up, s.most,
+           seconds_since(start));
   bench_print("faults_soak_rss_growth", (double)(s.most - s.least), "KiB", more);
   cosrel_engine_destroy(&engine);
   device_end(d);
@@ -174,6 +214,7 @@ static void bench_nan(uint64_t n, const char *where) {
 int main(void) {
   bench_nan(1 << 16, "cache");
   bench_nan(1 << 24, "memory");
+  bench_backends();
   bench_runs();
   bench_soak();
   return 0;

@@ -191,6 +191,8 @@ static inline void contract_blind(const cosrel_case *c, cosrel_state *state, uin
 
 /* Where the next runs add how many segments failed, or NULL. */
 static uint64_t *contract_faults;
+/* Who listens to the next runs too, or NULL. */
+static cosrel_sink *contract_listener;
 
 /* One run on a driver; returns the hash of all that happened. `blind`: the policy sees only what it may know. */
 static inline uint64_t contract_run_on(cosrel_driver driver, const cosrel_case *c, const cosrel_policy *policy,
@@ -205,7 +207,8 @@ static inline uint64_t contract_run_on(cosrel_driver driver, const cosrel_case *
                       .outcome = contract_on_outcome,
                       .weights = contract_on_weights,
                       .fault = contract_on_fault,
-                      .health = contract_on_health};
+                      .health = contract_on_health,
+                      .next = contract_listener};
   cosrel_engine engine;
   cosrel_error error = {""};
   assert_int_equal(cosrel_engine_create(c, driver, &engine, &error), COSREL_OK);
