@@ -1,5 +1,6 @@
-/* How many decisions a second training learns from, on all processors: playing, and the update that follows. Set-up and
- * validation are left out. Decisions with a single choice are taken on the way and not counted. */
+/* How many decisions a second training learns from, on all processors: playing, branching, and the update that follows.
+ * Counted are those that are branched, as by --decisions and the progress of `cosrel train`: one in four of those with
+ * a choice. The others are taken on the way, set-up and validation are left out. */
 #include <glob.h>
 #include <unistd.h>
 
