@@ -31,9 +31,9 @@ typedef struct cosrel_result {
   double bound_share; /* g / g_star; negative: not defined (open loop, or no bound known) */
   double goodput_hz, p95_ntt;
   uint64_t decisions;
-  uint32_t n_streams;
-  cosrel_stream_result streams[COSREL_STREAMS_MAX];
   cosrel_memory_result memory[COSREL_PROCESSORS_MAX]; /* zero where there is no budget */
+  uint32_t n_streams;
+  cosrel_stream_result streams[COSREL_STREAMS_MAX]; /* last: whoever keeps many results leaves unused ones out */
 } cosrel_result;
 
 typedef struct cosrel_metrics cosrel_metrics;

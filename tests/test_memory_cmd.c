@@ -102,6 +102,19 @@ static void test_reports(void **state) {
   }
   json_decref(free_of_limits);
 
+  /* compare keeps of every run what replay says of it. */
+#define SAME "--arrivals poisson --load 0.6 --memory dsp=30:1000 gpu=40:2000"
+  json_t *replayed = replay("--policy lp-price " SAME);
+  assert_int_equal(command_run("compare " CASE " --json --duration 2 --seeds 1 --policies lp-price,fcfs " SAME,
+                               "2>/dev/null", output, sizeof output),
+                   0);
+  json_t *compared = json_loads(output, 0, NULL);
+  assert_non_null(compared);
+  assert_true(json_equal(json_object_get(json_array_get(json_object_get(compared, "cells"), 0), "memory"),
+                         json_object_get(replayed, "memory")));
+  json_decref(replayed);
+  json_decref(compared);
+
   assert_int_equal(
       command_run("replay " CASE " --policy eft --duration 1 --memory dsp=30:1000", "", output, sizeof output), 0);
   assert_non_null(strstr(output, "weights on         budget MiB"));
