@@ -350,7 +350,8 @@ cosrel_status cosrel_case_create(const cosrel_profile *profile, const cosrel_wor
   }
   c->bit_words = (c->max_units + 63) / 64;
   c->request_size = (sizeof(cosrel_request) + 2 * c->bit_words * sizeof(uint64_t) + c->max_units + 1 + 7) & ~(size_t)7;
-  c->state_size = sizeof(cosrel_state) + c->n_streams * sizeof(cosrel_stream_state) + c->n_slots * c->request_size;
+  c->slots_at = sizeof(cosrel_state) + c->n_streams * sizeof(cosrel_stream_state);
+  c->state_size = c->slots_at + c->n_slots * c->request_size;
   bool limited = false;
   for (uint32_t p = 0; p < c->n_processors; p++) limited = limited || c->budget[p] > 0;
   if (limited) {

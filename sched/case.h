@@ -69,7 +69,8 @@ typedef struct cosrel_case {
   bool prefetch;                          /* weights are loaded ahead */
   cosrel_stream_case streams[COSREL_STREAMS_MAX];
   uint32_t n_slots, max_units, bit_words; /* slots of all streams; largest n_units; 64-bit words of a unit set */
-  size_t request_size, state_size;        /* bytes of a slot and of a whole state (sched/state.h) */
+  size_t slots_at, request_size;          /* where in a state its slots are, and bytes of one (sched/state.h) */
+  size_t state_size;                      /* bytes of all of it */
   void *tables;                           /* owned */
 } cosrel_case;
 

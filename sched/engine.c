@@ -47,10 +47,9 @@ static void tell_changes(cosrel_engine *engine, uint32_t p, uint64_t changed, bo
   }
 }
 
-/* Says what a transition has dropped and begun to load. Only a processor that works loads. */
+/* Says what a transition has dropped and begun to load, where a processor has a budget. Only one that works loads. */
 static void tell_weights(cosrel_engine *engine) {
   const cosrel_case *c = engine->c;
-  if (c->residency_at == 0) return;
   for (uint32_t p = 0; p < c->n_processors; p++) {
     uint64_t before = engine->held[p], now = cosrel_state_residency(c, engine->state, p)->held;
     if (before == now) continue;
@@ -147,33 +146,33 @@ cosrel_status cosrel_engine_step(cosrel_engine *engine, cosrel_step *step) {
     if (!cosrel_state_event_pending(state)) return COSREL_INTERNAL;
     cosrel_time arrival =
         state->next_stream == COSREL_NONE ? COSREL_TIME_NEVER : state->streams[state->next_stream].next_arrival;
-    cosrel_time probe = state->next_probe > state->now ? state->next_probe : state->now;
     cosrel_time until = arrival < state->next_check ? arrival : state->next_check, now;
-    if (probe < until) until = probe;
+    if (state->next_probe < until) until = state->next_probe > state->now ? state->next_probe : state->now;
     int32_t processor;
     cosrel_failure failure = {0};
     cosrel_status status = engine->driver.ops->wait(engine->driver.self, c, state, until, &now, &processor, &failure);
     if (status != COSREL_OK) return status;
-    if (processor == COSREL_NONE && now == until && now < arrival && now < state->next_check) {
+    if (processor != COSREL_NONE) {
       cosrel_state_advance(c, state, now);
-      status = begin_probes(engine);
-      if (status != COSREL_OK) return status;
-    } else if (processor == COSREL_NONE && now == until && now < arrival) {
-      bool changed = cosrel_state_throttle(c, state, now);
-      TELL(engine, thermal, changed);
-      if (!changed) continue; /* nothing that a policy could react to */
-    } else {
+      on_completion(engine, (uint32_t)processor, &failure);
+    } else if (now < until || now >= arrival) {
       cosrel_state_advance(c, state, now);
-      if (processor != COSREL_NONE)
-        on_completion(engine, (uint32_t)processor, &failure);
-      else if (now < until)
+      if (now < until)
         cosrel_state_stop(c, state);
       else
         on_arrival(engine);
+    } else if (now < state->next_check) {
+      cosrel_state_advance(c, state, now);
+      status = begin_probes(engine);
+      if (status != COSREL_OK) return status;
+    } else {
+      bool changed = cosrel_state_throttle(c, state, now);
+      TELL(engine, thermal, changed);
+      if (!changed) continue; /* nothing that a policy could react to */
     }
     cosrel_outcome dropped;
     while (cosrel_state_expire(c, state, &dropped)) tell_end(engine, &dropped);
-    tell_weights(engine);
+    if (c->residency_at != 0) tell_weights(engine);
     engine->waiting = false;
   }
 }
@@ -193,7 +192,7 @@ cosrel_status cosrel_engine_decide(cosrel_engine *engine, const cosrel_candidate
     cosrel_status status = engine->driver.ops->submit(engine->driver.self, engine->c, engine->state, choice, &scale);
     if (status != COSREL_OK) return status;
     cosrel_state_start(engine->c, engine->state, choice, scale);
-    tell_weights(engine);
+    if (engine->c->residency_at != 0) tell_weights(engine);
   }
   return COSREL_OK;
 }

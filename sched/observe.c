@@ -11,11 +11,16 @@ typedef struct head {
   uint16_t begin;
   double T, age, rem, slack;
   bool may_drop;
-  double duration[COSREL_PROCESSORS_MAX]; /* to the end plus what then remains; INFINITY where p cannot run it */
-  double best;                            /* least time_to_idle + duration over all processors */
+  double duration[COSREL_PROCESSORS_MAX];  /* to the end plus what then remains; INFINITY where p cannot run it */
+  cosrel_work work[COSREL_PROCESSORS_MAX]; /* to the end */
+  double best;                             /* least time_to_idle + duration over all processors */
   uint32_t best_processor;
   double second; /* the same over all but best_processor */
 } head;
+
+/* fmin and fmax, but inline; a `b` that is not a number counts for nothing. */
+static double least_of(double a, double b) { return b < a ? b : a; }
+static double most_of(double a, double b) { return b > a ? b : a; }
 
 static float clampf(double x, double low, double high) { return (float)(x < low ? low : x > high ? high : x); }
 
@@ -63,8 +68,8 @@ static void look_at_head(const cosrel_case *c, const cosrel_state *state, const 
     uint16_t end = run_limit(sc, request, ready, p);
     h->duration[p] = INFINITY;
     if (end <= h->begin) continue;
-    cosrel_work work = work_of(c, state, h, p, end);
-    h->duration[p] = cosrel_work_total(&work) + sc->to_go[p][end];
+    h->work[p] = work_of(c, state, h, p, end);
+    h->duration[p] = cosrel_work_total(&h->work[p]) + sc->to_go[p][end];
     double finish = to_idle[p] + h->duration[p];
     if (finish < h->best)
       h->second = h->best, h->best = finish, h->best_processor = p;
@@ -76,7 +81,7 @@ static void look_at_head(const cosrel_case *c, const cosrel_state *state, const 
 /* Gain of having p over the best other processor, in T of the head: positive when p is its best choice. */
 static double advantage(const head *h, const double *to_idle, uint32_t p) {
   double other = p == h->best_processor ? h->second : h->best;
-  return (fmin(other, to_idle[p] + h->duration[p] + 3 * h->T) - to_idle[p] - h->duration[p]) / h->T;
+  return (least_of(other, to_idle[p] + h->duration[p] + 3 * h->T) - to_idle[p] - h->duration[p]) / h->T;
 }
 
 /* What all rows of a decision need. */
@@ -137,7 +142,7 @@ static void fill_run(const cosrel_case *c, const cosrel_state *state, const scen
   uint16_t end = run_limit(sc, request, h->ready, p);
   uint16_t ends[COSREL_RUN_LENGTHS] = {(uint16_t)(h->begin + 1), (uint16_t)(h->begin + 4), end};
   double T = h->T, total[COSREL_RUN_LENGTHS], regret[COSREL_RUN_LENGTHS];
-  cosrel_work work = {0};
+  const cosrel_work work = h->work[p];
   *choice =
       (cosrel_row_choice){.action = COSREL_RUN, .slot = (uint16_t)h->slot, .begin = h->begin, .processor = (uint8_t)p};
   for (int k = COSREL_RUN_LENGTHS - 1; k >= 0; k--) {
@@ -146,20 +151,19 @@ static void fill_run(const cosrel_case *c, const cosrel_state *state, const scen
       continue;
     }
     choice->ends[k] = ends[k];
-    cosrel_work w = work_of(c, state, h, p, ends[k]);
+    cosrel_work w = k == COSREL_RUN_LENGTHS - 1 ? work : work_of(c, state, h, p, ends[k]);
     total[k] = cosrel_work_total(&w);
     regret[k] = total[k] + sc->to_go[p][ends[k]] - h->rem;
-    if (k == COSREL_RUN_LENGTHS - 1) work = w;
   }
 
   double d = h->duration[p], least = INFINITY, least_idle = INFINITY, least_price = INFINITY;
   double slowed = 0, slows = 0;
   for (uint32_t q = 0; q < c->n_processors; q++) {
-    least = fmin(least, h->duration[q]);
-    least_price = fmin(least_price, c->price[q] * h->duration[q]);
+    least = least_of(least, h->duration[q]);
+    least_price = least_of(least_price, c->price[q] * h->duration[q]);
     if (q == p) continue;
     if (cosrel_processor_idle(state, q)) {
-      least_idle = fmin(least_idle, h->duration[q]);
+      least_idle = least_of(least_idle, h->duration[q]);
     } else {
       slowed += c->kappa[p][q] * state->running[q].beta;
       slows += c->kappa[q][p] * state->running[q].beta;
@@ -170,7 +174,7 @@ static void fill_run(const cosrel_case *c, const cosrel_state *state, const scen
     const head *other = &scene->heads[i];
     if (other->s == h->s || other->duration[p] == INFINITY) continue;
     rivals += other->best_processor == p;
-    rival_gain = fmax(rival_gain, advantage(other, scene->to_idle, p));
+    rival_gain = most_of(rival_gain, advantage(other, scene->to_idle, p));
   }
 
   x[COSREL_ROW_coverage] = (float)(end - h->begin) / (float)sc->n_units;
@@ -184,7 +188,7 @@ static void fill_run(const cosrel_case *c, const cosrel_state *state, const scen
   x[COSREL_ROW_transfer] = clampf(work.transfer / T * 2, 0, 3);
   x[COSREL_ROW_launch_share] = clampf(work.launch / total[2], 0, 1);
   x[COSREL_ROW_advantage_all] = clampf(advantage(h, scene->to_idle, p), -3, 3);
-  x[COSREL_ROW_advantage_idle] = clampf((fmin(least_idle, d + 3 * T) - d) / T, -3, 3);
+  x[COSREL_ROW_advantage_idle] = clampf((least_of(least_idle, d + 3 * T) - d) / T, -3, 3);
   x[COSREL_ROW_finish_utility] = (float)cosrel_utility((h->age + d) / T);
   x[COSREL_ROW_deadline_margin] = clampf(((double)sc->deadline - h->age - d) / T, -3, 3);
   x[COSREL_ROW_slowed] = clampf(slowed * work.beta * 2, 0, 3);
@@ -206,8 +210,8 @@ static void fill_wait(const cosrel_case *c, const cosrel_state *state, const sce
     const head *h = &scene->heads[i];
     double idle = INFINITY;
     for (uint32_t p = 0; p < c->n_processors; p++)
-      if (cosrel_processor_idle(state, p)) idle = fmin(idle, h->duration[p]);
-    double gain = (fmin(idle, h->best + 3 * h->T) - h->best) / h->T;
+      if (cosrel_processor_idle(state, p)) idle = least_of(idle, h->duration[p]);
+    double gain = (least_of(idle, h->best + 3 * h->T) - h->best) / h->T;
     if (gain <= most || h->best == INFINITY) continue;
     most = gain;
     x[COSREL_ROW_advantage_all] = clampf(gain, -3, 3);
@@ -227,11 +231,11 @@ static void fill_globals(const cosrel_case *c, const cosrel_state *state, const 
   double sum = 0, least = 4 * mean_T, most = 0, least_slack = 3, utility = 0, late = 0, work = 0, closed = 0;
   for (uint32_t p = 0; p < c->n_processors; p++) {
     sum += scene->to_idle[p];
-    most = fmax(most, scene->to_idle[p]);
-    if (!cosrel_processor_idle(state, p)) least = fmin(least, scene->to_idle[p]);
+    most = most_of(most, scene->to_idle[p]);
+    if (!cosrel_processor_idle(state, p)) least = least_of(least, scene->to_idle[p]);
   }
   for (uint32_t i = 0; i < n_heads; i++) {
-    least_slack = fmin(least_slack, heads[i].slack / heads[i].T);
+    least_slack = least_of(least_slack, heads[i].slack / heads[i].T);
     utility += cosrel_utility((heads[i].age + heads[i].rem) / heads[i].T);
     late += heads[i].slack < 0;
   }
@@ -308,7 +312,7 @@ static void look_at_scene(const cosrel_case *c, const cosrel_state *state, scene
     scene->home_load[at] += sc->rate_hz * busy * 1e-9;
     if (sc->arrivals == COSREL_ARRIVALS_PERIODIC && stream->arrived > 0) {
       double *coming = &scene->coming[at];
-      *coming = fmin(*coming, fmax(0, 1e9 / sc->rate_hz - (double)(state->now - stream->last_arrival)));
+      *coming = least_of(*coming, most_of(0, 1e9 / sc->rate_hz - (double)(state->now - stream->last_arrival)));
     }
   }
   for (uint32_t s = 0; s < c->n_streams; s++) {

@@ -170,6 +170,7 @@ static cosrel_work work_of(const cosrel_case *c, const cosrel_state *state, cons
 cosrel_work cosrel_state_work(const cosrel_case *c, const cosrel_state *state, const cosrel_candidate *candidate) {
   cosrel_work work = work_of(c, state, candidate);
   double speed = cosrel_state_point(c, state, candidate->processor, candidate->point)->speed;
+  if (speed == 1) return work; /* nearly always: spares the divisions */
   work.launch /= speed;
   work.load /= speed;
   work.transfer /= speed;
@@ -393,7 +394,7 @@ static void end_request(const cosrel_case *c, cosrel_state *state, cosrel_reques
   while (stream->order[at] != slot) at++;
   stream->n_live--;
   state->n_live--;
-  memmove(&stream->order[at], &stream->order[at + 1], (stream->n_live - at) * sizeof stream->order[0]);
+  for (; at < stream->n_live; at++) stream->order[at] = stream->order[at + 1]; /* few, mostly none */
   request->live = 0;
   book(c, state, s, request->sequence, request->arrival, how, outcome);
   if (c->streams[s].arrivals == COSREL_ARRIVALS_CLOSED && state->now < state->horizon) {

@@ -134,8 +134,7 @@ static inline double cosrel_work_total(const cosrel_work *work) {
 }
 
 static inline cosrel_request *cosrel_state_request(const cosrel_case *c, const cosrel_state *state, uint32_t slot) {
-  return (cosrel_request *)((char *)state + sizeof *state + c->n_streams * sizeof(cosrel_stream_state) +
-                            slot * c->request_size);
+  return (cosrel_request *)((char *)state + c->slots_at + slot * c->request_size);
 }
 static inline uint64_t *cosrel_request_done(const cosrel_request *request) { return (uint64_t *)(request + 1); }
 static inline uint64_t *cosrel_request_started(const cosrel_case *c, const cosrel_request *request) {
