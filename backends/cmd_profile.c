@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/profile_join.h"
 #include "backends/profiling.h"
 #include "experiments/commands.h"
 #include "experiments/options.h"
@@ -13,7 +14,7 @@
 #include "traces/workload_file.h"
 
 typedef struct request {
-  cosrel_strings models, processors;
+  cosrel_strings models, processors, mean;
   const char *workload, *out, *merge, *name, *sensors;
   uint64_t rounds;
   double time_s;
@@ -82,15 +83,28 @@ static cosrel_status measure(const request *q, session *s, cosrel_error *error) 
                                  &s->machine, error));
   const cosrel_time time = (cosrel_time)(q->time_s * 1e9);
   const cosrel_measure_config config = {.rounds = (uint32_t)q->rounds,
-                                        .time = time / 2 / n,
-                                        .pair_time = n > 1 ? time / 4 / (n * (n - 1) / 2) : 0,
-                                        .rehearsal_time = time / 4,
+                                        .time = time * 3 / 8 / n,
+                                        .pair_time = n > 1 ? time / 8 / (n * (n - 1) / 2) : 0,
+                                        .rehearsal_time = time / 2,
                                         .sensors = q->sensors,
                                         .stop = cosrel_interrupted,
                                         .say = say};
   uint32_t n_models = cosrel_profiled_models(&s->workload, &s->sources, models);
   COSREL_TRY(cosrel_profile_measure(&s->machine, models, n_models, &config, q->name, &s->profile, error));
   return q->merge != NULL ? cosrel_profile_merge(&s->profile, &s->old, q->merge, error) : COSREL_OK;
+}
+
+static cosrel_status take_mean(const request *q, session *s, cosrel_error *error) {
+  if (q->models.n + q->processors.n > 0 || q->workload != NULL || q->merge != NULL)
+    return cosrel_fail(error, COSREL_INVALID, "profile: expected --mean with nothing to measure beside it");
+  COSREL_TRY(cosrel_profile_read(q->mean.items[0], &s->profile, error));
+  snprintf(s->profile.name, sizeof s->profile.name, "%s", q->name);
+  for (uint32_t i = 1; i < q->mean.n; i++) {
+    COSREL_TRY(cosrel_profile_read(q->mean.items[i], &s->old, error));
+    COSREL_TRY(cosrel_profile_average(&s->profile, i, &s->old, q->mean.items[i], error));
+    cosrel_profile_clear(&s->old);
+  }
+  return COSREL_OK;
 }
 
 static void report(const request *q, const cosrel_profile *profile) {
@@ -132,7 +146,8 @@ int cosrel_cmd_profile(int argc, char **argv) {
       "MODEL... -o PROFILE.json [options]",
       "Measures models (FILE.onnx or zoo:NAME, or those of --workload) on this machine's processors: units,\n"
       "what a segment costs, transfers, contention of every two processors, power where the system tells.\n"
-      "Let nothing else run meanwhile. Interrupted, it writes nothing.",
+      "Let nothing else run meanwhile. Interrupted, it writes nothing. Where others share the machine, its speed\n"
+      "changes: measure several times, and take the --mean.",
       "cosrel profile zoo:squeezenet1_1 zoo:mobilenet_v2 -o here.json \\\n"
       "    --processor cpu0=xnnpack:cores=0 --processor cpu1=xnnpack:cores=1",
       0,
@@ -143,6 +158,8 @@ int cosrel_cmd_profile(int argc, char **argv) {
       {"processor", COSREL_OPTION_FILES, &q.processors, "SPEC...",
        "processors, NAME=BACKEND[:cores=0-3+6][:threads=N][:device=TEXT] (cpu on all cores)", 0, 0, false},
       {"merge", COSREL_OPTION_TEXT, &q.merge, "OLD.json", "keeps its models beside those measured now", 0, 0, false},
+      {"mean", COSREL_OPTION_FILES, &q.mean, "P...", "measures nothing: writes the mean of profiles of the same models",
+       0, 0, false},
       {"rounds", COSREL_OPTION_COUNT, &q.rounds, "N", "of each model on each processor, at most (100)", 1, 100000,
        false},
       {"time", COSREL_OPTION_NUMBER, &q.time_s, "S", "seconds in all, about; one round is made in any case (20)", 0.001,
@@ -158,7 +175,7 @@ int cosrel_cmd_profile(int argc, char **argv) {
   session *s = calloc(1, sizeof *s);
   if (s == NULL) return cosrel_report(COSREL_NOMEM, NULL);
   cosrel_interrupt_catch();
-  cosrel_status status = measure(&q, s, &error);
+  cosrel_status status = q.mean.n > 0 ? take_mean(&q, s, &error) : measure(&q, s, &error);
   if (status == COSREL_OK) status = cosrel_profile_write(q.out, &s->profile, &error);
   if (status == COSREL_OK) report(&q, &s->profile);
   close_session(s);

@@ -1,13 +1,14 @@
 #include "backends/contention.h"
 
 #include <gsl/gsl_fit.h>
+#include <gsl/gsl_statistics_double.h>
 #include <math.h>
 #include <pthread.h>
 
 #include "backends/monotonic.h"
 #include "sched/check.h"
 
-enum { REPEATS = 3, PAIRS_MAX = COSREL_LOADS_MAX * COSREL_LOADS_MAX, SEGMENTS_LEAST = 6 };
+enum { REPEATS = 7, PAIRS_MAX = COSREL_LOADS_MAX * COSREL_LOADS_MAX, SEGMENTS_LEAST = 2 };
 
 static double now_ns(void) { return (double)cosrel_monotonic_now(); }
 
@@ -53,20 +54,20 @@ static cosrel_status run_loops(loop *loops, uint32_t n, double window, cosrel_er
   return COSREL_OK;
 }
 
-/* How many times longer a and b take at once than alone. Alone and at once take turns, so that both see the same
- * moments of the machine. */
+/* How many times longer a and b take at once than alone: the medians over short turns of alone and at once, since a
+ * machine that others share changes its speed from second to second. */
 static cosrel_status slowdowns(loop a, loop b, double window, double *slow_a, double *slow_b, cosrel_error *error) {
-  double alone_a[REPEATS], alone_b[REPEATS], both_a[REPEATS], both_b[REPEATS];
+  double ratio_a[REPEATS], ratio_b[REPEATS];
   for (int i = 0; i < REPEATS; i++) {
     COSREL_TRY(run_loops(&a, 1, window, error));
     COSREL_TRY(run_loops(&b, 1, window, error));
-    alone_a[i] = a.ns, alone_b[i] = b.ns;
     loop both[2] = {a, b};
     COSREL_TRY(run_loops(both, 2, window, error));
-    both_a[i] = both[0].ns, both_b[i] = both[1].ns;
+    ratio_a[i] = both[0].ns / a.ns;
+    ratio_b[i] = both[1].ns / b.ns;
   }
-  *slow_a = cosrel_measured_of(both_a, REPEATS).ns / cosrel_measured_of(alone_a, REPEATS).ns;
-  *slow_b = cosrel_measured_of(both_b, REPEATS).ns / cosrel_measured_of(alone_b, REPEATS).ns;
+  *slow_a = gsl_stats_median(ratio_a, 1, REPEATS);
+  *slow_b = gsl_stats_median(ratio_b, 1, REPEATS);
   return COSREL_OK;
 }
 

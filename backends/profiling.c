@@ -304,7 +304,7 @@ static cosrel_status rehearse(const lab *l, cosrel_error *error) {
       cosrel_rehearse(l->machine, l->out, l->models, l->config->rehearsal_time, l->config->stop, &rehearsal, error));
   if (stopped(l)) return cosrel_fail(error, COSREL_INTERRUPTED, "interrupted");
   for (uint32_t p = 0; p < l->machine->n_processors; p++) {
-    l->out->processors[p].launch_ns += rehearsal.handover_ns[p];
+    l->out->processors[p].launch_ns = rehearsal.launch_ns[p];
     for (uint32_t m = 0; m < l->out->n_models; m++)
       for (uint32_t u = 0; u < l->out->models[m].model.n_units; u++) {
         cosrel_cost *cost = cosrel_profile_cost(l->out, m, u, p, COSREL_FP32);
@@ -391,60 +391,4 @@ done:
   if (status != COSREL_OK) cosrel_profile_clear(out);
   if (l != NULL) lab_clear(l);
   return status;
-}
-
-/* ---- Merging ---- */
-
-static cosrel_status expect_same_processors(const cosrel_profile *fresh, const cosrel_profile *old, const char *where,
-                                            cosrel_error *error) {
-  if (fresh->n_processors != old->n_processors)
-    return cosrel_fail(error, COSREL_INVALID, "%s: expected the same processors, %u of them, got %u", where,
-                       fresh->n_processors, old->n_processors);
-  for (uint32_t p = 0; p < fresh->n_processors; p++) {
-    const cosrel_processor *a = &fresh->processors[p], *b = &old->processors[p];
-    if (strcmp(a->name, b->name) != 0 || strcmp(a->backend, b->backend) != 0)
-      return cosrel_fail(error, COSREL_INVALID, "%s: processors[%u]: expected %.120s, got %.120s (%s)", where, p,
-                         a->backend, b->backend, b->name);
-  }
-  return COSREL_OK;
-}
-
-/* Index of `text` among the sources, added if it is new; the room is there. */
-static uint16_t source_of(cosrel_profile *profile, const char *text) {
-  uint32_t i = 0;
-  while (i < profile->n_sources && strcmp(profile->sources[i], text) != 0) i++;
-  if (i == profile->n_sources) memcpy(profile->sources[profile->n_sources++], text, strlen(text) + 1);
-  return (uint16_t)i;
-}
-
-static cosrel_status add_model(cosrel_profile *fresh, const cosrel_profile *old, uint32_t m) {
-  const cosrel_model *from = &old->models[m].model;
-  cosrel_profile_model *to = &fresh->models[fresh->n_models++]; /* counted at once, so that clearing finds it */
-  size_t n_costs = (size_t)from->n_units * old->n_processors * COSREL_PRECISION_COUNT;
-  *to = old->models[m];
-  to->model.units = malloc(from->n_units * sizeof *from->units);
-  to->model.inputs = malloc(from->n_edges * sizeof *from->inputs);
-  to->costs = malloc(n_costs * sizeof *to->costs);
-  if (to->model.units == NULL || to->model.inputs == NULL || to->costs == NULL) return COSREL_NOMEM;
-  memcpy(to->model.units, from->units, from->n_units * sizeof *from->units);
-  memcpy(to->model.inputs, from->inputs, from->n_edges * sizeof *from->inputs);
-  memcpy(to->costs, old->models[m].costs, n_costs * sizeof *to->costs);
-  for (size_t i = 0; i < n_costs; i++)
-    if (to->costs[i].mean_ns >= 0)
-      to->costs[i].origin.source = source_of(fresh, old->sources[to->costs[i].origin.source]);
-  return COSREL_OK;
-}
-
-cosrel_status cosrel_profile_merge(cosrel_profile *fresh, const cosrel_profile *old, const char *where,
-                                   cosrel_error *error) {
-  COSREL_TRY(expect_same_processors(fresh, old, where, error));
-  cosrel_profile_model *models = realloc(fresh->models, (fresh->n_models + old->n_models) * sizeof *models);
-  if (models != NULL) fresh->models = models;
-  void *sources = realloc(fresh->sources, (fresh->n_sources + old->n_sources) * sizeof *fresh->sources);
-  if (sources != NULL) fresh->sources = sources;
-  cosrel_status status = models != NULL && sources != NULL ? COSREL_OK : COSREL_NOMEM;
-  for (uint32_t m = 0; m < old->n_models && status == COSREL_OK; m++)
-    if (cosrel_profile_find_model(fresh, old->models[m].model.name) < 0) status = add_model(fresh, old, m);
-  if (status != COSREL_OK) return cosrel_fail(error, status, "%s: %s", where, cosrel_status_text(status));
-  return cosrel_profile_check(fresh, where, error);
 }

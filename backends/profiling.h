@@ -28,18 +28,12 @@ uint32_t cosrel_profiled_models(const cosrel_workload *workload, const cosrel_so
  * Costs are means without outliers, less what submitting costs, scaled so that all that one segment can hold takes
  * what it took as one segment; likewise each unit's cv is such that the variances of the units add up to the
  * segment's, which is how the simulator draws noise. beta, the memory-bound share, is the unit's traffic per ns as a
- * share of the highest traffic seen on that processor. launch_ns is submitting plus handover. Units are scaled so that
- * segments take what they took in the rehearsal. What is not measured is tagged assumed: no contention, 1 W busy, 0.1 W
- * idle. The first processor that works in host memory is the host. *out is checked and owned by the caller
+ * share of the highest traffic seen on that processor. launch_ns and a factor for each model's units come from the
+ * rehearsal: what segments cost in a run. What is not measured is tagged assumed: no contention, 1 W busy, 0.1 W idle.
+ * The first processor that works in host memory is the host. *out is checked and owned by the caller
  * (cosrel_profile_clear); names of processors come from the specs. */
 cosrel_status cosrel_profile_measure(const cosrel_machine *machine, const cosrel_profiled_model *models,
                                      uint32_t n_models, const cosrel_measure_config *config, const char *name,
                                      cosrel_profile *out, cosrel_error *error);
-
-/* Adds to `fresh` the models of `old` that it lacks, with their sources. All else stays as it is in `fresh`. Fails with
- * COSREL_INVALID unless both have the same processors: names, order and backends. `where` names `old` in errors; on
- * failure `fresh` is whole, but possibly with some of the models. */
-cosrel_status cosrel_profile_merge(cosrel_profile *fresh, const cosrel_profile *old, const char *where,
-                                   cosrel_error *error);
 
 #endif

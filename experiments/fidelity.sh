@@ -6,9 +6,11 @@
 #
 # Processors are two cores as two processors; PROCESSORS and WORKLOAD say others. Every policy runs SECONDS_EACH (30)
 # closed and as long open, in SLICES (6) that take turns with those of the other policies, so that a slow minute of the
-# machine hits all alike. About 30 minutes with the default of some 20 policies: PROFILE_S (60) + training (60) +
-# policies * 2 * SECONDS_EACH, and a few seconds for each slice; QUICK=1 takes 5 policies and 2 slices of 1 s, about a
-# minute. Let nothing else run meanwhile: what others take from the cores is not in the profile.
+# machine hits all alike. The profile that policies run by and are trained on comes first; another one before each slice
+# tells how fast the machine was meanwhile, and predictions are made on the mean of all. About 30 minutes with the default
+# of some 20 policies: PROFILE_S (60), training (60), policies * 2 * SECONDS_EACH, PROFILE_S in all for the profiles in
+# between, and a few seconds for each slice; QUICK=1 takes 5 policies and 2 slices of 1 s, about a minute. Let nothing else
+# run meanwhile.
 #
 # Tables go to FOLDER/measured.txt and FOLDER/fidelity.txt, numbers to FOLDER/fidelity.json, and FOLDER keeps the profile,
 # the policy, every run's JSON and its trace.
@@ -30,14 +32,19 @@ else
 fi
 slice_s=$(awk "BEGIN { print $each / $slices }")
 mkdir -p "$folder"
-rm -f "$folder"/run-*.json "$folder"/trace-*.json
+rm -f "$folder"/run-*.json "$folder"/trace-*.json "$folder"/profile-*.json
 
 say() { printf '\n== %s\n' "$*"; }
 
+# measure FILE SECONDS
+measure() {
+  # shellcheck disable=SC2086
+  "$cosrel" profile --workload "$workload" -o "$1" --time "$2" --rounds 10000 --processor $processors \
+    2> "$folder/profile.log"
+}
+
 say "profile: $processors"
-# shellcheck disable=SC2086
-"$cosrel" profile --workload "$workload" -o "$folder/profile.json" --time "$profile_s" --rounds 10000 \
-  --processor $processors 2> "$folder/profile.log"
+measure "$folder/profile.json" "$profile_s"
 
 say "training on it: $decisions decisions"
 "$cosrel" train --profile "$folder/profile.json" --workload "$workload" --decisions "$decisions" --mixes 0 --quiet \
@@ -58,6 +65,7 @@ run() {
 say "runs: $(echo "$policies" | wc -w) policies, $slices slices of $slice_s s, closed loop and open loop at load $load"
 start=$(date +%s)
 for slice in $(seq "$slices"); do
+  measure "$folder/profile-$slice.json" "$(awk "BEGIN { print $profile_s / $slices }")" > /dev/null
   for policy in $policies; do
     run closed "$slice" "$policy" --arrivals closed
     run open "$slice" "$policy" --load "$load"
@@ -88,8 +96,9 @@ for loop in closed open; do
   done
 done | tee "$folder/measured.txt"
 
-say "predicted"
-"$cosrel" compare --profile "$folder/profile.json" --workload "$workload" --out "$folder/fidelity.json" \
+say "predicted, by the mean of all profiles"
+"$cosrel" profile --mean "$folder"/profile.json "$folder"/profile-*.json -o "$folder/profile-mean.json"
+"$cosrel" compare --profile "$folder/profile-mean.json" --workload "$workload" --out "$folder/fidelity.json" \
   --trace "$folder"/trace-*.json > "$folder/fidelity.txt"
 sed -n '/^closed loop/,$p' "$folder/fidelity.txt"
 echo

@@ -230,6 +230,45 @@ static void test_merge(void **state) {
   assert_int_not_equal(access(path_of("none.json"), F_OK), 0);
 }
 
+/* Every figure of the mean lies where it belongs; profiles of other things are refused. */
+static void test_mean(void **state) {
+  (void)state;
+  works(run("profile zoo:squeezenet1_1@32 zoo:mobilenet_v2@32 -o %s " QUICK " " TWO, path_of("a.json"), best()));
+  cosrel_profile a = read_profile("a.json"), b = read_profile("a.json");
+  cosrel_error error = {""};
+  b.processors[1].launch_ns *= 4;
+  b.kappa[0][1] += 3;
+  for (uint32_t m = 0; m < 2; m++)
+    for (uint32_t u = 0; u < b.models[m].model.n_units; u++)
+      cosrel_profile_cost(&b, m, u, 0, COSREL_FP32)->mean_ns *= 7;
+  assert_int_equal(cosrel_profile_write(path_of("b.json"), &b, &error), COSREL_OK);
+  works(run("profile --mean %s %s %s -o %s --name mean", path_of("a.json"), path_of("b.json"), path_of("a.json"),
+            path_of("mean.json")));
+  cosrel_profile mean = read_profile("mean.json");
+  assert_string_equal(mean.name, "mean");
+  assert_true(fabs(mean.processors[1].launch_ns / a.processors[1].launch_ns - 2) < 1e-9);
+  assert_true(fabs(mean.processors[0].launch_ns / a.processors[0].launch_ns - 1) < 1e-9);
+  assert_true(fabs(mean.kappa[0][1] - a.kappa[0][1] - 1) < 1e-9);
+  for (uint32_t m = 0; m < 2; m++)
+    for (uint32_t u = 0; u < a.models[m].model.n_units; u++)
+      for (uint32_t p = 0; p < 2; p++) {
+        double ratio = cosrel_profile_cost(&mean, m, u, p, COSREL_FP32)->mean_ns /
+                       cosrel_profile_cost(&a, m, u, p, COSREL_FP32)->mean_ns;
+        assert_true(fabs(ratio - (p == 0 ? 3 : 1)) < 1e-9);
+      }
+  snprintf(b.models[1].fingerprint, sizeof b.models[1].fingerprint, "another");
+  assert_int_equal(cosrel_profile_write(path_of("b.json"), &b, &error), COSREL_OK);
+  refused(run("profile --mean %s %s -o %s", path_of("a.json"), path_of("b.json"), path_of("none.json")),
+          "b.json: models[1]: expected mobilenet_v2@32, as in the others, got another version");
+  refused(run("profile --mean %s traces/profiles/snapdragon865.json -o %s", path_of("a.json"), path_of("none.json")),
+          "snapdragon865.json: expected the same processors, 2 of them, got 3");
+  refused(run("profile zoo:alexnet --mean %s -o %s", path_of("a.json"), path_of("none.json")),
+          "expected --mean with nothing to measure beside it");
+  cosrel_profile_clear(&mean);
+  cosrel_profile_clear(&b);
+  cosrel_profile_clear(&a);
+}
+
 static void test_bad_command_lines(void **state) {
   (void)state;
   const char *out = path_of("none.json");
@@ -330,6 +369,7 @@ int main(void) {
       cmocka_unit_test(test_segments_come_out_right),
       cmocka_unit_test(test_a_profile_goes_everywhere),
       cmocka_unit_test(test_merge),
+      cmocka_unit_test(test_mean),
       cmocka_unit_test(test_bad_command_lines),
       cmocka_unit_test(test_interrupt_writes_nothing),
       cmocka_unit_test(test_power),

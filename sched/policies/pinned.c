@@ -2,9 +2,8 @@
 
 #include "sched/policies/common.h"
 
-/* Where and how far the lowest ready unit goes. */
-static cosrel_candidate placed(const cosrel_pinned *pinned, const cosrel_case *c, const cosrel_state *state,
-                               uint32_t s) {
+cosrel_candidate cosrel_pinned_place(const cosrel_pinned *pinned, const cosrel_case *c, const cosrel_state *state,
+                                     uint32_t s) {
   uint32_t slot = (uint32_t)state->streams[s].head, n = c->streams[s].n_units;
   const cosrel_request *request = cosrel_state_request(c, state, slot);
   uint32_t begin = request->ready[0], part = 0, stop = n;
@@ -41,7 +40,7 @@ cosrel_candidate cosrel_pinned_decide(void *self, const cosrel_case *c, const co
   for (uint32_t s = 0; s < c->n_streams; s++) {
     const cosrel_request *request = cosrel_head(c, state, s);
     if (request == NULL) continue;
-    cosrel_candidate run = placed(pinned, c, state, s);
+    cosrel_candidate run = cosrel_pinned_place(pinned, c, state, s);
     if (!cosrel_processor_idle(state, run.processor)) continue;
     double key = pinned->shortest ? cosrel_expected_rest(c, state, run.slot, run.processor, run.begin, run.end)
                                   : (double)request->arrival;

@@ -17,6 +17,10 @@ typedef struct cosrel_pinned {
  * that ends the request first, up to the next unit that it can. Waits while the processor in question is busy. */
 cosrel_candidate cosrel_pinned_decide(void *pinned, const cosrel_case *c, const cosrel_state *state);
 
+/* Where and how far the lowest ready unit of stream s goes, which has a head request; its processor may be busy. */
+cosrel_candidate cosrel_pinned_place(const cosrel_pinned *pinned, const cosrel_case *c, const cosrel_state *state,
+                                     uint32_t s);
+
 /* The best pinning without cuts (sched/policies/best_static.c). */
 cosrel_status cosrel_pinned_search(const cosrel_case *c, const cosrel_policy_config *config, cosrel_pinned *best);
 
