@@ -95,7 +95,8 @@ typedef struct cosrel_backend_ops {
   cosrel_status (*write)(cosrel_backend *backend, cosrel_buffer *buffer, size_t offset, const void *host, size_t bytes);
   cosrel_status (*read)(cosrel_backend *backend, const cosrel_buffer *buffer, size_t offset, void *host, size_t bytes);
 
-  /* Required. Starts units [begin, end) on an arena: `arena` in host memory, or `buffer` of this instance. */
+  /* Required. Starts units [begin, end) on an arena: `arena` in host memory, or `buffer` of this instance. May move the
+   * calling thread to the cores of the spec, for good. */
   cosrel_status (*submit)(cosrel_backend *backend, cosrel_prepared *prepared, void *arena, cosrel_buffer *buffer,
                           uint32_t begin, uint32_t end);
   /* Required. Waits until what was submitted is done, at most `budget` ns, then COSREL_INTERRUPTED. A backend that

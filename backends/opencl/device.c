@@ -1,11 +1,18 @@
-/* PoCL runs compute units as threads of the host. A sub-device by counts holds consecutive units, and with
- * POCL_AFFINITY=1, read when its device is first asked for, the thread of unit n stays on core n. The variable is
- * PoCL's own means for this and is set here unless the user has; other drivers do not know it. */
+/* PoCL runs compute units as threads of the host, and wakes all of them for every kernel, those of other sub-devices
+ * too, which on another processor's core is an interruption per kernel. So the first instance, if it says cores=, has
+ * PoCL make a thread for each of them and no other (POCL_MAX_PTHREAD_COUNT), and keep to them, since threads inherit
+ * where their creator may run. If it does not, PoCL makes a thread per core that stays there (POCL_AFFINITY=1), and
+ * cores= makes a sub-device of those. The variables are PoCL's own means and are set here unless the user has set one;
+ * other drivers do not know them. */
 #include "backends/opencl/device.h"
 
 #include <ctype.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "backends/affinity.h"
 
 #define PLATFORMS_MAX 16
 #define DEVICES_MAX 64
@@ -35,6 +42,13 @@ static void platform_text(const cosrel_cl_api *api, cl_platform_id id, char text
   text[n] = '\0';
 }
 
+/* What PoCL's threads were made for, once per process; count 0: one for every core. */
+static struct {
+  pthread_mutex_t lock;
+  bool started;
+  uint32_t first, count;
+} pocl = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
 static uint32_t list_devices(const cosrel_cl_api *api, found *out) {
   cl_platform_id platforms[PLATFORMS_MAX];
   cl_uint n_platforms = 0;
@@ -47,6 +61,39 @@ static uint32_t list_devices(const cosrel_cl_api *api, found *out) {
     for (cl_uint d = 0; d < n_devices && d < DEVICES_MAX && n < DEVICES_MAX; d++)
       out[n++] = (found){platforms[p], devices[d]};
   }
+  return n;
+}
+
+static bool may_use(const cosrel_affinity *mine, const cosrel_backend_spec *spec) {
+  bool may = true;
+  for (uint32_t i = 0; i < spec->n_cores; i++)
+    may = may && spec->cores[i] < 1024 && (mine->mask[spec->cores[i] / 64] >> spec->cores[i] % 64 & 1) != 0;
+  return may;
+}
+
+/* Lists the devices, for spec (NULL: for nobody yet), which may start PoCL. */
+static uint32_t start(const cosrel_cl_api *api, const cosrel_backend_spec *spec, found *out) {
+  cosrel_affinity before;
+  pthread_mutex_lock(&pocl.lock);
+  bool confine = !pocl.started && spec != NULL && spec->n_cores > 0 && getenv("POCL_AFFINITY") == NULL &&
+                 getenv("POCL_MAX_PTHREAD_COUNT") == NULL && cosrel_affinity_get(&before) && may_use(&before, spec);
+  if (confine) {
+    const cosrel_affinity cores = cosrel_affinity_of(spec->cores, spec->n_cores);
+    confine = cosrel_affinity_set(&cores);
+  }
+  if (confine) {
+    char count[16];
+    snprintf(count, sizeof count, "%u", (unsigned)spec->n_cores);
+    setenv("POCL_MAX_PTHREAD_COUNT", count, 0);
+    pocl.first = spec->cores[0];
+    pocl.count = spec->n_cores;
+  } else if (!pocl.started && getenv("POCL_MAX_PTHREAD_COUNT") == NULL) {
+    setenv("POCL_AFFINITY", "1", 0);
+  }
+  uint32_t n = list_devices(api, out);
+  pocl.started = true;
+  if (confine) cosrel_affinity_set(&before);
+  pthread_mutex_unlock(&pocl.lock);
   return n;
 }
 
@@ -76,9 +123,11 @@ static bool is_accelerator(const cosrel_cl_api *api, const found *device) {
          (type & (CL_DEVICE_TYPE_GPU | CL_DEVICE_TYPE_ACCELERATOR)) != 0;
 }
 
-static cosrel_status choose(const cosrel_cl_api *api, const char *wanted, found *out, cosrel_error *error) {
+static cosrel_status choose(const cosrel_cl_api *api, const cosrel_backend_spec *spec, found *out,
+                            cosrel_error *error) {
   found devices[DEVICES_MAX];
-  uint32_t n = list_devices(api, devices);
+  const char *wanted = spec->device;
+  uint32_t n = start(api, spec, devices);
   if (n == 0) return cosrel_fail(error, COSREL_UNSUPPORTED, "OpenCL knows no device here");
   bool number = wanted[0] != '\0' && strspn(wanted, "0123456789") == strlen(wanted);
   unsigned long index = number ? strtoul(wanted, NULL, 10) : 0;
@@ -105,8 +154,13 @@ static cosrel_status take_part(const cosrel_backend_spec *spec, cosrel_cl_device
   cl_uint units = 0, n = 0;
   api->GetDeviceInfo(device->id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
   uint32_t first = spec->cores[0], count = spec->n_cores;
-  if (spec->cores[count - 1] != first + count - 1)
-    return cosrel_fail(error, COSREL_UNSUPPORTED, "cores=: expected compute units that follow each other");
+  if (pocl.count > 0 && contains(device->platform, "Portable Computing Language")) {
+    if (first == pocl.first && count == pocl.count) return COSREL_OK;
+    return cosrel_fail(error, COSREL_UNSUPPORTED,
+                       "cores=: PoCL keeps to %u from core %u on, as it was opened first: for several processors on it "
+                       "set POCL_AFFINITY=1",
+                       (unsigned)pocl.count, (unsigned)pocl.first);
+  }
   if (first + count > units)
     return cosrel_fail(error, COSREL_UNSUPPORTED, "cores=: expected 0 to %u, which %s has", (unsigned)(units - 1),
                        device->name);
@@ -186,9 +240,10 @@ cosrel_status cosrel_cl_device_open(const cosrel_backend_spec *spec, const char 
   *out = (cosrel_cl_device){0};
   cosrel_status status = cosrel_cl_api_load(library, &out->api, error);
   if (status != COSREL_OK) return status;
-  setenv("POCL_AFFINITY", "1", 0);
   found device;
-  status = choose(&out->api, spec->device, &device, error);
+  if (spec->n_cores > 0 && spec->cores[spec->n_cores - 1] != spec->cores[0] + spec->n_cores - 1)
+    status = cosrel_fail(error, COSREL_UNSUPPORTED, "cores=: expected compute units that follow each other");
+  if (status == COSREL_OK) status = choose(&out->api, spec, &device, error);
   if (status != COSREL_OK) goto fail;
   out->id = device.device;
   platform_text(&out->api, device.platform, out->platform);
@@ -218,6 +273,5 @@ uint32_t cosrel_cl_device_count(const char *library) {
   cosrel_cl_api api;
   found devices[DEVICES_MAX];
   if (cosrel_cl_api_load(library, &api, NULL) != COSREL_OK) return 0;
-  setenv("POCL_AFFINITY", "1", 0);
-  return list_devices(&api, devices);
+  return start(&api, NULL, devices);
 }

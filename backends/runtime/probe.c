@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/affinity.h"
 #include "backends/monotonic.h"
 #include "sched/rng.h"
 
@@ -73,9 +74,12 @@ cosrel_status cosrel_probe_learn(const cosrel_machine *machine, uint32_t p, pthr
   out->n = elements(network, network->units[out->unit].output);
   out->answer = malloc((size_t)(out->n + 1) * sizeof *out->answer);
   if (out->answer == NULL) return COSREL_NOMEM;
+  cosrel_affinity before;
+  bool known = cosrel_affinity_get(&before); /* submit may move its caller to p's cores, and this is not p's worker */
   cosrel_time start = cosrel_monotonic_now();
   cosrel_status status = compute(machine, p, out, patience, copying, out->answer);
   out->took = cosrel_monotonic_now() - start;
+  if (known) cosrel_affinity_set(&before);
   if (status != COSREL_OK) cosrel_probe_clear(out);
   return status == COSREL_NOMEM ? COSREL_NOMEM : COSREL_OK;
 }
