@@ -51,6 +51,14 @@ cosrel_status cosrel_backend_open(const cosrel_backend_spec *spec, cosrel_backen
   return cosrel_fail(error, status, "%s: %s: %.400s", spec->processor, spec->backend, inner.text);
 }
 
+bool cosrel_backend_runs(const cosrel_backend *backend, const cosrel_network *network, uint32_t unit,
+                         cosrel_precision precision) {
+  const cosrel_backend_ops *ops = backend->ops;
+  if (ops->supports(backend, network, unit, precision)) return true;
+  return precision == COSREL_FP16 && (ops->precisions >> COSREL_FP16 & 1) != 0 &&
+         ops->supports(backend, network, unit, COSREL_FP32);
+}
+
 /* ---- Specs as text ---- */
 
 /* Copies the n bytes at `text` when they are a name: letters, digits, '-' and '_', fewer than `size`. */

@@ -77,14 +77,19 @@ typedef struct cosrel_backend_ops {
   cosrel_status (*open)(const cosrel_backend_spec *spec, cosrel_backend **out, cosrel_error *error);
   void (*close)(cosrel_backend *backend);
 
-  /* Required. Whether it computes the unit itself in `precision`; the runtime offers no other one to it. */
+  /* A bit per cosrel_precision in which it computes anything; 0: fp32 only. */
+  uint32_t precisions;
+
+  /* Required. Whether it computes the unit itself in `precision`; the runtime offers no other one to it, but see
+   * cosrel_backend_runs. */
   bool (*supports)(const cosrel_backend *backend, const cosrel_network *network, uint32_t unit,
                    cosrel_precision precision);
 
   /* Required. Packs weights, compiles kernels: all that the network's weights take on the processor is taken here and
-   * given back by release. The network is borrowed until release. */
-  cosrel_status (*prepare)(cosrel_backend *backend, const cosrel_network *network, cosrel_prepared **out,
-                           cosrel_error *error);
+   * given back by release. The network is borrowed until release. precisions[n_units] (cosrel_precision) says in which
+   * each unit is to be computed; a unit that is not supported in it is computed in fp32. NULL: all in fp32. */
+  cosrel_status (*prepare)(cosrel_backend *backend, const cosrel_network *network, const uint8_t *precisions,
+                           cosrel_prepared **out, cosrel_error *error);
   void (*release)(cosrel_backend *backend, cosrel_prepared *prepared);
 
   /* Optional, all four or none. Default: the processor works in host memory, the runtime's arena is used as it is, and
@@ -121,6 +126,11 @@ struct cosrel_backend {
  * headers were when this was built), armnn (where the library is: last, since it may have but a slow reference). */
 const cosrel_backend_ops *const *cosrel_backend_table(void);
 const cosrel_backend_ops *cosrel_backend_find(const char *name);
+
+/* Whether it serves who wants the unit in `precision`: it supports that; or, being one that computes in fp16 at all, it
+ * computes the unit in fp32, since nothing about it would be less in fp16 (a unit without weights). */
+bool cosrel_backend_runs(const cosrel_backend *backend, const cosrel_network *network, uint32_t unit,
+                         cosrel_precision precision);
 
 /* Finds the spec's backend and opens an instance; the line of a failure begins with the processor's name. */
 cosrel_status cosrel_backend_open(const cosrel_backend_spec *spec, cosrel_backend **out, cosrel_error *error);

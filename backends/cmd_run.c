@@ -7,6 +7,7 @@
 #include "backends/monotonic.h"
 #include "backends/profiling.h"
 #include "backends/runtime/outputs.h"
+#include "backends/runtime/variants.h"
 #include "experiments/cell.h"
 #include "experiments/commands.h"
 #include "experiments/options.h"
@@ -36,6 +37,7 @@ typedef struct session {
   cosrel_contender contender;
   cosrel_sources sources;
   cosrel_machine machine;
+  uint32_t networks[COSREL_STREAMS_MAX]; /* of the machine, that each stream runs */
   cosrel_profile profile;
   cosrel_case c;
   cosrel_bound bound;
@@ -60,20 +62,6 @@ static bool close_session(session *s) {
   cosrel_contender_close(&s->contender);
   cosrel_workload_clear(&s->workload);
   return true;
-}
-
-/* ---- The workload ---- */
-
-/* Only fp32 is executed so far, so nothing else may be chosen. */
-static cosrel_status keep_fp32(cosrel_workload *workload, const char *path, cosrel_error *error) {
-  for (uint32_t s = 0; s < workload->n_streams; s++) {
-    cosrel_stream *stream = &workload->streams[s];
-    stream->precisions &= 1u << COSREL_FP32;
-    if (stream->precisions == 0)
-      return cosrel_fail(error, COSREL_UNSUPPORTED, "%s: streams[%" PRIu32 "].precisions: expected fp32 among them",
-                         path, s);
-  }
-  return COSREL_OK;
 }
 
 /* ---- The processors ---- */
@@ -148,8 +136,11 @@ static cosrel_status measure_profile(session *s, cosrel_error *error) {
   return cosrel_profile_measure(&s->machine, models, n, &config, "measured-here", &s->profile, error);
 }
 
-/* With a memory budget the runtime prepares what a run needs when it needs it; elsewhere all is prepared now. */
+/* In the precisions that the case has chosen. With a memory budget the runtime prepares what a run needs when it needs
+ * it; elsewhere all is prepared now. */
 static cosrel_status prepare_machine(session *s, cosrel_error *error) {
+  for (uint32_t i = 0; i < s->workload.n_streams; i++) s->networks[i] = s->sources.streams[i].network;
+  COSREL_TRY(cosrel_variants_make(&s->machine, &s->c, s->networks, error));
   for (uint32_t p = 0; p < s->machine.n_processors; p++) {
     if (s->profile.processors[p].memory_bytes > 0)
       cosrel_machine_release(&s->machine, p);
@@ -175,7 +166,7 @@ static uint64_t available_bytes(void) {
 static cosrel_status open_runtime(session *s, cosrel_error *error) {
   cosrel_stream_io io[COSREL_STREAMS_MAX] = {0};
   for (uint32_t i = 0; i < s->workload.n_streams; i++) {
-    io[i].network = s->sources.streams[i].network;
+    io[i].network = s->networks[i];
     io[i].inputs = (const float *const *)s->sources.streams[i].inputs;
   }
   if (s->q->verify || s->q->outputs != NULL) {
@@ -198,12 +189,12 @@ static cosrel_status open_session(session *s, const request *q, cosrel_error *er
   COSREL_TRY(cosrel_faults_read(&q->faults, &s->faults, error));
   COSREL_TRY(cosrel_contender_open(q->policy, &s->contender, error));
   COSREL_TRY(cosrel_workload_read(q->workload, &s->workload, error));
-  COSREL_TRY(keep_fp32(&s->workload, q->workload, error));
   if (q->profile != NULL) COSREL_TRY(cosrel_profile_read(q->profile, &s->profile, error));
   COSREL_TRY(cosrel_sources_open(&s->workload, q->workload, q->seed, &s->sources, error));
   if (q->profile != NULL) COSREL_TRY(check_profile(s, error));
   COSREL_TRY(open_machine(s, error));
   if (q->profile == NULL) COSREL_TRY(measure_profile(s, error));
+  s->profile.tensor_bytes = sizeof(float); /* whatever a profile made elsewhere says */
   COSREL_TRY(cosrel_memory_apply(&q->memory, &s->profile, 1, error));
   COSREL_TRY(cosrel_injection_check(&s->faults, &s->profile, 1, error));
   if (s->faults.n > 0) COSREL_TRY(cosrel_machine_inject(&s->machine, &s->injector, error));

@@ -74,10 +74,10 @@ static void remember(fault_backend *b, const cosrel_prepared *old, const cosrel_
   pthread_mutex_unlock(&b->lock);
 }
 
-static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network, cosrel_prepared **out,
-                             cosrel_error *error) {
+static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network, const uint8_t *precisions,
+                             cosrel_prepared **out, cosrel_error *error) {
   fault_backend *b = (fault_backend *)base;
-  cosrel_status status = b->inner->ops->prepare(b->inner, network, out, error);
+  cosrel_status status = b->inner->ops->prepare(b->inner, network, precisions, out, error);
   if (status == COSREL_OK) remember(b, NULL, network, *out);
   return status;
 }

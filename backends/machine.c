@@ -1,6 +1,7 @@
 #include "backends/machine.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backends/affinity.h"
@@ -24,7 +25,8 @@ cosrel_status cosrel_machine_prepare(cosrel_machine *machine, uint32_t p, cosrel
   cosrel_error inner = {""};
   for (uint32_t n = 0; n < machine->n_networks; n++) {
     if (machine->prepared[p][n] != NULL) continue;
-    cosrel_status status = backend->ops->prepare(backend, machine->networks[n], &machine->prepared[p][n], &inner);
+    cosrel_status status = backend->ops->prepare(backend, machine->networks[n], machine->precisions[p][n],
+                                                 &machine->prepared[p][n], &inner);
     if (status == COSREL_OK) continue;
     machine->prepared[p][n] = NULL;
     return cosrel_fail(error, status, "%s: %s: %.300s", machine->specs[p].processor, machine->networks[n]->model.name,
@@ -39,6 +41,39 @@ void cosrel_machine_release(cosrel_machine *machine, uint32_t p) {
     if (machine->prepared[p][n] != NULL) backend->ops->release(backend, machine->prepared[p][n]);
     machine->prepared[p][n] = NULL;
   }
+}
+
+cosrel_status cosrel_machine_add(cosrel_machine *machine, const cosrel_network *network, uint32_t *index,
+                                 cosrel_error *error) {
+  if (machine->n_networks == COSREL_NETWORKS_MAX)
+    return cosrel_fail(error, COSREL_LIMIT, "expected at most %d models", COSREL_NETWORKS_MAX);
+  *index = machine->n_networks++;
+  machine->networks[*index] = network;
+  return COSREL_OK;
+}
+
+cosrel_status cosrel_machine_set_precisions(cosrel_machine *machine, uint32_t p, uint32_t n, const uint8_t *precisions,
+                                            cosrel_error *error) {
+  uint32_t n_units = machine->networks[n]->model.n_units;
+  uint8_t *old = machine->precisions[p][n], *copy = NULL;
+  bool plain = true, same = true;
+  for (uint32_t u = 0; u < n_units; u++) {
+    plain = plain && precisions[u] == COSREL_FP32;
+    same = same && precisions[u] == (old != NULL ? old[u] : COSREL_FP32);
+  }
+  if (same) return COSREL_OK;
+  if (!plain) {
+    copy = malloc(n_units);
+    if (copy == NULL)
+      return cosrel_fail(error, COSREL_NOMEM, "no memory for the precisions of %s", machine->networks[n]->model.name);
+    memcpy(copy, precisions, n_units);
+  }
+  if (machine->prepared[p][n] != NULL)
+    machine->backends[p]->ops->release(machine->backends[p], machine->prepared[p][n]);
+  machine->prepared[p][n] = NULL;
+  machine->precisions[p][n] = copy;
+  free(old);
+  return COSREL_OK;
 }
 
 static cosrel_status open_processor(cosrel_machine *machine, uint32_t p, cosrel_error *error) {
@@ -85,6 +120,8 @@ void cosrel_machine_close(cosrel_machine *machine) {
     cosrel_machine_release(machine, p);
     machine->backends[p]->ops->close(machine->backends[p]);
   }
+  for (uint32_t p = 0; p < machine->n_processors; p++)
+    for (uint32_t n = 0; n < machine->n_networks; n++) free(machine->precisions[p][n]);
   memset(machine, 0, sizeof *machine);
 }
 
@@ -122,7 +159,7 @@ cosrel_status cosrel_machine_reopen(cosrel_machine *machine, uint32_t p, cosrel_
   machine->backends[p] = fresh;
   for (uint32_t n = 0; n < machine->n_networks && status == COSREL_OK; n++) {
     if ((machine->wanted[p] >> n & 1) == 0) continue;
-    status = fresh->ops->prepare(fresh, machine->networks[n], &prepared[n], error);
+    status = fresh->ops->prepare(fresh, machine->networks[n], machine->precisions[p][n], &prepared[n], error);
     if (status != COSREL_OK) prepared[n] = NULL;
   }
   if (status == COSREL_OK) machine->wanted[p] = 0;

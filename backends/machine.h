@@ -15,6 +15,9 @@ typedef struct cosrel_machine {
   cosrel_backend_spec specs[COSREL_PROCESSORS_MAX];
   cosrel_backend *backends[COSREL_PROCESSORS_MAX];
   const cosrel_network *networks[COSREL_NETWORKS_MAX]; /* borrowed */
+  /* [n_units] in which precision p computes network n (cosrel_precision), owned; NULL: all in fp32. A network that is
+   * computed in several ways is there several times. */
+  uint8_t *precisions[COSREL_PROCESSORS_MAX][COSREL_NETWORKS_MAX];
   cosrel_prepared *prepared[COSREL_PROCESSORS_MAX][COSREL_NETWORKS_MAX];
   uint64_t wanted[COSREL_PROCESSORS_MAX]; /* networks that p lost with its device: to be made ready again */
   cosrel_injector *injector;              /* borrowed; NULL: nothing is made to fail */
@@ -35,6 +38,14 @@ cosrel_status cosrel_machine_open(const cosrel_backend_spec *specs, uint32_t n_p
                                   cosrel_error *error);
 /* A cleared machine is fine. */
 void cosrel_machine_close(cosrel_machine *machine);
+
+/* One more network, perhaps one that is there already, to be computed in other precisions; it is prepared nowhere. */
+cosrel_status cosrel_machine_add(cosrel_machine *machine, const cosrel_network *network, uint32_t *index,
+                                 cosrel_error *error);
+/* From now on p computes network n in precisions[n_units], which are copied. If it was prepared in others, it is
+ * released. */
+cosrel_status cosrel_machine_set_precisions(cosrel_machine *machine, uint32_t p, uint32_t n, const uint8_t *precisions,
+                                            cosrel_error *error);
 
 /* Prepares the networks that are not prepared yet on p; releases all of them. */
 cosrel_status cosrel_machine_prepare(cosrel_machine *machine, uint32_t p, cosrel_error *error);

@@ -263,7 +263,7 @@ static cosrel_status time_load(const cosrel_machine *machine, uint32_t p, uint32
   for (int round = -1; round < LOAD_ROUNDS; round++) { /* round -1 warms up */
     cosrel_prepared *prepared = NULL;
     double start = now_ns();
-    COSREL_TRY(backend->ops->prepare(backend, machine->networks[n], &prepared, error));
+    COSREL_TRY(backend->ops->prepare(backend, machine->networks[n], machine->precisions[p][n], &prepared, error));
     samples[round < 0 ? 0 : round] = now_ns() - start;
     backend->ops->release(backend, prepared);
   }

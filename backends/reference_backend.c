@@ -53,8 +53,9 @@ static bool add_inputs(cosrel_prepared *prepared) {
   return at != NULL;
 }
 
-static cosrel_status prepare(cosrel_backend *backend, const cosrel_network *network, cosrel_prepared **out,
-                             cosrel_error *error) {
+static cosrel_status prepare(cosrel_backend *backend, const cosrel_network *network, const uint8_t *precisions,
+                             cosrel_prepared **out, cosrel_error *error) {
+  (void)precisions;
   cosrel_prepared *prepared = calloc(1, sizeof *prepared);
   if (prepared == NULL) return cosrel_fail(error, COSREL_NOMEM, "%s: out of memory", network->net.name);
   prepared->network = network;

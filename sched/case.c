@@ -39,7 +39,7 @@ typedef struct tables {
   uint32_t *live_first, *pred_first;
   cosrel_live *live;
   uint16_t *preds, *cut;
-  uint8_t *bytes; /* [n][P] bytes per element of a unit's output made on p */
+  uint8_t *precision[COSREL_PROCESSORS_MAX];
 } tables;
 
 static tables carve_stream(carver *a, const cosrel_model *model, uint32_t n_processors, uint32_t n_live) {
@@ -53,6 +53,7 @@ static tables carve_stream(carver *a, const cosrel_model *model, uint32_t n_proc
     t.to_go[p] = carve(a, n + 1, sizeof(double));
     t.to_go_open[p] = carve(a, n + 1, sizeof(double));
     t.limit[p] = carve(a, n + 1, sizeof(uint16_t));
+    t.precision[p] = carve(a, n, 1);
   }
   t.transfer = carve(a, (size_t)(n + 1) * n_processors * n_processors, sizeof(float));
   t.live_first = carve(a, n + 2, sizeof(uint32_t));
@@ -60,7 +61,6 @@ static tables carve_stream(carver *a, const cosrel_model *model, uint32_t n_proc
   t.pred_first = carve(a, n + 1, sizeof(uint32_t));
   t.preds = carve(a, model->n_edges, sizeof(uint16_t));
   t.cut = carve(a, n + 1, sizeof(uint16_t));
-  t.bytes = carve(a, (size_t)n * n_processors, 1);
   return t;
 }
 
@@ -119,14 +119,14 @@ static void fill_dag(const cosrel_model *model, tables *t) {
 
 /* The fastest precision that the stream accepts, or NULL. */
 static const cosrel_cost *cheapest(const cosrel_profile *profile, uint32_t model, uint32_t unit, uint32_t p,
-                                   uint32_t accepted, uint8_t *bytes) {
+                                   uint32_t accepted, uint8_t *precision) {
   const cosrel_cost *best = NULL;
   for (uint32_t k = 0; k < COSREL_PRECISION_COUNT; k++) {
     const cosrel_cost *cost = cosrel_profile_cost(profile, model, unit, p, (cosrel_precision)k);
     if (!(accepted >> k & 1) || cost->mean_ns < 0) continue;
     if (best == NULL || cost->mean_ns < best->mean_ns) {
       best = cost;
-      *bytes = (uint8_t)cosrel_precision_bytes((cosrel_precision)k);
+      *precision = (uint8_t)k;
     }
   }
   return best;
@@ -137,9 +137,9 @@ static uint64_t weight_bytes(const cosrel_profile *profile, uint32_t index, uint
   const cosrel_model *model = &profile->models[index].model;
   uint64_t sum = 0;
   for (uint32_t u = 0; u < model->n_units; u++) {
-    uint8_t bytes;
-    if (cheapest(profile, index, u, p, accepted, &bytes) == NULL) continue;
-    sum += model->units[u].weights * bytes;
+    uint8_t precision;
+    if (cheapest(profile, index, u, p, accepted, &precision) == NULL) continue;
+    sum += model->units[u].weights * cosrel_precision_bytes((cosrel_precision)precision);
     if (sum > COSREL_COUNT_MAX) return COSREL_COUNT_MAX;
   }
   return sum;
@@ -152,8 +152,8 @@ static cosrel_status fail_unit(const cosrel_profile *profile, const cosrel_strea
   char places[256] = "";
   size_t used = 0;
   for (uint32_t p = 0; p < profile->n_processors; p++) {
-    uint8_t bytes;
-    if (cheapest(profile, index, u, p, stream->precisions, &bytes) == NULL || used >= sizeof places) continue;
+    uint8_t precision;
+    if (cheapest(profile, index, u, p, stream->precisions, &precision) == NULL || used >= sizeof places) continue;
     used += (size_t)snprintf(places + used, sizeof places - used, "%s%s %.2f of %.2f MiB", used > 0 ? ", " : "",
                              profile->processors[p].name, (double)sc->weight_bytes[p] / 1048576,
                              (double)profile->processors[p].memory_bytes / 1048576);
@@ -181,15 +181,15 @@ static cosrel_status fill_costs(const cosrel_profile *profile, const cosrel_stre
     t->mean[p][0] = t->variance[p][0] = t->memory[p][0] = 0;
     double speed = processor->points[0].speed;
     for (uint32_t u = 0; u < n; u++) {
-      uint8_t bytes = 4;
-      const cosrel_cost *cost = fits ? cheapest(profile, index, u, p, stream->precisions, &bytes) : NULL;
+      uint8_t precision = COSREL_FP32;
+      const cosrel_cost *cost = fits ? cheapest(profile, index, u, p, stream->precisions, &precision) : NULL;
       double mean = cost == NULL ? 0 : cost->mean_ns / speed;
       double deviation = cost == NULL ? 0 : cost->cv * mean;
       t->mean[p][u + 1] = t->mean[p][u] + mean;
       t->variance[p][u + 1] = t->variance[p][u] + deviation * deviation;
       t->memory[p][u + 1] = t->memory[p][u] + (cost == NULL ? 0 : cost->beta * mean);
       t->limit[p][u] = cost == NULL ? (uint16_t)u : UINT16_MAX;
-      t->bytes[u * n_processors + p] = bytes;
+      t->precision[p][u] = precision;
     }
     for (uint32_t u = n; u-- > 0;)
       if (t->limit[p][u] == UINT16_MAX) t->limit[p][u] = t->limit[p][u + 1];
@@ -205,15 +205,18 @@ static cosrel_status fill_costs(const cosrel_profile *profile, const cosrel_stre
 static void fill_transfers(const cosrel_profile *profile, const cosrel_stream *stream, const cosrel_model *model,
                            tables *t) {
   uint32_t n_processors = profile->n_processors;
-  /* The request's input comes in the narrowest precision that the stream accepts. */
-  uint32_t input_bytes = 4;
+  /* Unless the profile says otherwise, a tensor is as wide as the precision of the unit that makes it, and the
+   * request's input comes in the narrowest one that the stream accepts. */
+  uint32_t input_bytes = 4, fixed = profile->tensor_bytes;
   for (uint32_t k = 0; k < COSREL_PRECISION_COUNT; k++)
     if (stream->precisions >> k & 1) input_bytes = cosrel_precision_bytes((cosrel_precision)k);
   for (uint32_t tensor = 0; tensor <= model->n_units; tensor++) {
     double elems = (double)(tensor == 0 ? model->input_elems : model->units[tensor - 1].out_elems);
     for (uint32_t p = 0; p < n_processors; p++)
       for (uint32_t q = 0; q < n_processors; q++) {
-        double bytes = elems * (tensor == 0 ? input_bytes : t->bytes[(tensor - 1) * n_processors + p]);
+        uint32_t width = input_bytes;
+        if (tensor > 0) width = cosrel_precision_bytes((cosrel_precision)t->precision[p][tensor - 1]);
+        double bytes = elems * (fixed > 0 ? fixed : width);
         const cosrel_link *link = &profile->links[p][q];
         t->transfer[(tensor * n_processors + p) * n_processors + q] =
             p == q ? 0.0f : (float)(link->latency_ns + bytes * link->ns_per_byte);
@@ -250,6 +253,7 @@ static void publish(const tables *t, uint32_t n_processors, cosrel_stream_case *
   for (uint32_t p = 0; p < n_processors; p++) {
     out->mean[p] = t->mean[p], out->variance[p] = t->variance[p], out->memory[p] = t->memory[p];
     out->to_go[p] = t->to_go[p], out->to_go_open[p] = t->to_go_open[p], out->limit[p] = t->limit[p];
+    out->precision[p] = t->precision[p];
   }
   out->transfer = t->transfer;
   out->live_first = t->live_first, out->live = t->live;
@@ -302,12 +306,18 @@ static void copy_device(const cosrel_profile *profile, cosrel_case *c) {
   c->prefetch = !profile->no_prefetch;
 }
 
-static uint32_t first_sharer(const cosrel_workload *workload, uint32_t s) {
-  const cosrel_stream *stream = &workload->streams[s];
+/* Of one model. */
+static bool same_precisions(const cosrel_case *c, uint32_t a, uint32_t b) {
+  bool same = true;
+  for (uint32_t p = 0; p < c->n_processors; p++)
+    same = same && memcmp(c->streams[a].precision[p], c->streams[b].precision[p], c->streams[a].n_units) == 0;
+  return same;
+}
+
+static uint32_t first_sharer(const cosrel_case *c, uint32_t s) {
+  const cosrel_stream *streams = c->workload->streams;
   uint32_t first = 0;
-  while (strcmp(workload->streams[first].model, stream->model) != 0 ||
-         workload->streams[first].precisions != stream->precisions)
-    first++;
+  while (strcmp(streams[first].model, streams[s].model) != 0 || !same_precisions(c, first, s)) first++;
   return first;
 }
 
@@ -344,7 +354,7 @@ cosrel_status cosrel_case_create(const cosrel_profile *profile, const cosrel_wor
       cosrel_case_destroy(c);
       return status;
     }
-    c->streams[s].weights = first_sharer(workload, s);
+    c->streams[s].weights = first_sharer(c, s);
     c->streams[s].first_slot = c->n_slots;
     c->n_slots += c->streams[s].n_slots;
   }

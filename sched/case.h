@@ -30,10 +30,11 @@ typedef struct cosrel_stream_case {
   cosrel_time deadline;          /* the stream's, or 5 T_m */
 
   /* Prefix sums: x[p][u] is the sum over units below u, so a segment [a, b) costs x[p][b] - x[p][a]. [P][n + 1] */
-  const double *mean[COSREL_PROCESSORS_MAX];     /* ns */
-  const double *variance[COSREL_PROCESSORS_MAX]; /* ns^2 */
-  const double *memory[COSREL_PROCESSORS_MAX];   /* beta * ns */
-  const uint16_t *limit[COSREL_PROCESSORS_MAX];  /* [P][n + 1] first unit >= u that p cannot run, or n */
+  const double *mean[COSREL_PROCESSORS_MAX];       /* ns */
+  const double *variance[COSREL_PROCESSORS_MAX];   /* ns^2 */
+  const double *memory[COSREL_PROCESSORS_MAX];     /* beta * ns */
+  const uint16_t *limit[COSREL_PROCESSORS_MAX];    /* [P][n + 1] first unit >= u that p cannot run, or n */
+  const uint8_t *precision[COSREL_PROCESSORS_MAX]; /* [P][n] cosrel_precision in which p runs unit u */
 
   /* Cost to go in ns from unit u, all live tensors on p: entering a segment anew (launch due on any processor), or
    * continuing one that runs on p. [P][n + 1]; 0 at n. */
@@ -47,7 +48,8 @@ typedef struct cosrel_stream_case {
   const uint16_t *preds;
   const uint16_t *cut; /* [n + 1] first unit c >= u on which every unit above c depends; n - 1 at the latest */
 
-  /* Streams of one model in the same precisions share weights; `weights` is the first of these streams. */
+  /* Streams of one model that all processors run in the same precisions share weights; `weights` is the first of these
+   * streams. */
   uint32_t weights;
   uint64_t weight_bytes[COSREL_PROCESSORS_MAX]; /* of the units that p may run, in the precisions that it runs them */
   double load_ns[COSREL_PROCESSORS_MAX];        /* making them resident; 0 where p has no budget */

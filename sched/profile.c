@@ -278,6 +278,9 @@ cosrel_status cosrel_profile_check(const cosrel_profile *profile, const char *wh
                          COSREL_NAME_MAX - 1);
     }
   }
+  uint32_t width = profile->tensor_bytes;
+  if (width > 4 || width == 3)
+    return cosrel_fail(error, COSREL_FORMAT, "%s: tensor_bytes: expected 1, 2 or 4, got %u", where, width);
   COSREL_TRY(check_count(profile->n_sources, 1, COSREL_SOURCES_MAX, where, "sources", error));
   for (uint32_t s = 0; s < profile->n_sources; s++) {
     if (profile->sources[s][0] == '\0' || !cosrel_text_is_good(profile->sources[s], COSREL_SOURCE_MAX)) {

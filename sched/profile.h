@@ -103,7 +103,8 @@ typedef struct cosrel_profile {
   char name[COSREL_NAME_MAX];
   char soc[COSREL_NAME_MAX], driver[COSREL_NAME_MAX], runtime[COSREL_NAME_MAX]; /* fingerprint; may be empty */
   uint32_t n_processors, n_models, n_sources;
-  uint32_t host; /* the processor where a request's input arrives */
+  uint32_t host;         /* the processor where a request's input arrives */
+  uint32_t tensor_bytes; /* of an element of any tensor, 1, 2 or 4; 0: as the precision of the unit that makes it */
   cosrel_processor processors[COSREL_PROCESSORS_MAX];
   cosrel_link links[COSREL_PROCESSORS_MAX][COSREL_PROCESSORS_MAX]; /* [from][to]; the diagonal is zero */
   /* kappa[p][q]: how strongly q slows p; see cosrel_state_advance for the equation. Zero on the diagonal. */

@@ -51,7 +51,7 @@ static void bench_model(cosrel_backend *backend, const char *name, double macs[C
   timing best = {0};
   snprintf(path, sizeof path, "zoo:%s", name);
   bench_check(cosrel_network_open(path, &network, &error), &error);
-  bench_check(backend->ops->prepare(backend, &network, &prepared, &error), &error);
+  bench_check(backend->ops->prepare(backend, &network, NULL, &prepared, &error), &error);
   float **inputs = aid_inputs(&network.net, 1);
   void *arena = aid_arena(&network);
   cosrel_network_put_inputs(&network, (const float *const *)inputs, arena);

@@ -2,7 +2,8 @@
  * most and against XNNPACK and CLBlast (where installed) on the same core; and what it costs to dispatch.
  *
  * A layer is a net of one operator, computed by each backend as a segment of one unit; time is from submit to the end
- * of wait. The runs take turns and the best of each counts, since others may load the machine. Arithmetic is that of
+ * of wait. Layers with weights are computed in fp16, too: fp16 weights, and products in fp16 where the device has them.
+ * The runs take turns and the best of each counts, since others may load the machine. Arithmetic is that of
  * the plain sum, so that Winograd's convolutions may exceed the peak. CLBlast multiplies where a layer is one product
  * of matrices; it takes 10 to 20 s to compile. Choices are tuned for at most 20 s a layer unless COSREL_TUNE says
  * otherwise. BENCH_CORE is the core (the last one). Operators named as arguments replace all. */
@@ -92,13 +93,16 @@ typedef struct machine {
   void *arena;
 } machine;
 
-static void load(machine *m, const cosrel_network *network) {
+/* `precision`: of all units. */
+static void load(machine *m, const cosrel_network *network, cosrel_precision precision) {
+  uint8_t precisions[COSREL_UNITS_MAX];
+  memset(precisions, precision, sizeof precisions);
   cosrel_error error = {""};
   float **inputs = aid_inputs(&network->net, 1);
   m->arena = aid_arena(network);
   cosrel_network_put_inputs(network, (const float *const *)inputs, m->arena);
   aid_free(inputs, network->net.n_inputs);
-  bench_check(m->backend->ops->prepare(m->backend, network, &m->prepared, &error), &error);
+  bench_check(m->backend->ops->prepare(m->backend, network, precisions, &m->prepared, &error), &error);
   if (m->backend->ops->buffer_create == NULL) return;
   bench_check(m->backend->ops->buffer_create(m->backend, network->arena_bytes, &m->buffer, &error), &error);
   for (uint32_t i = 0; i < network->net.n_inputs; i++) {
@@ -218,19 +222,28 @@ static double measure_peak(const cosrel_cl_device *device, cosrel_cl_programs *p
   return best;
 }
 
-static void bench_layer(const layer *l, machine *opencl, machine *xnnpack, clblast *blas, double peak) {
+/* Seconds of the one unit, by the device's clock. */
+static double run_on_device(machine *m) {
+  cosrel_telemetry telemetry;
+  run(m, 0, 1, 1);
+  m->backend->ops->telemetry(m->backend, &telemetry);
+  return telemetry.device_ns > 0 ? 1e-9 * (double)telemetry.device_ns : INFINITY;
+}
+
+static void bench_layer(const layer *l, machine *opencl, machine *xnnpack, clblast *blas, double peak, bool native) {
   cosrel_network network;
-  double best = INFINITY, best_xnnpack = INFINITY, best_blas = INFINITY;
+  double best = INFINITY, best_half = INFINITY, best_xnnpack = INFINITY, best_blas = INFINITY;
   build(l, &network);
-  load(opencl, &network);
-  if (xnnpack->backend != NULL) load(xnnpack, &network);
+  machine half = {.backend = opencl->backend};
+  bool halves = opencl->backend->ops->supports(opencl->backend, &network, 0, COSREL_FP16);
+  load(opencl, &network, COSREL_FP32);
+  if (halves) load(&half, &network, COSREL_FP16);
+  if (xnnpack->backend != NULL) load(xnnpack, &network, COSREL_FP32);
   clblast_open(blas, l);
   cosrel_time begun = cosrel_monotonic_now();
   for (int i = 0; i < ROUNDS_MAX && (i < ROUNDS_MIN || cosrel_monotonic_now() - begun < LAYER_TIME); i++) {
-    cosrel_telemetry telemetry;
-    run(opencl, 0, 1, 1);
-    opencl->backend->ops->telemetry(opencl->backend, &telemetry);
-    if (telemetry.device_ns > 0) best = smaller(best, 1e-9 * (double)telemetry.device_ns);
+    best = smaller(best, run_on_device(opencl));
+    if (halves) best_half = smaller(best_half, run_on_device(&half));
     if (xnnpack->backend != NULL) best_xnnpack = smaller(best_xnnpack, run(xnnpack, 0, 1, 1));
     if (blas->m > 0) best_blas = smaller(best_blas, clblast_run(blas));
   }
@@ -245,6 +258,13 @@ static void bench_layer(const layer *l, machine *opencl, machine *xnnpack, clbla
     snprintf(more + n, sizeof more - (size_t)n, ", \"clblast_gflops\": %.4g, \"speed_over_clblast\": %.3f",
              1e-9 * flops_of(l) / best_blas, best_blas / best);
   bench_print("opencl_gflops", gflops, "GFLOP/s", more);
+  if (halves) {
+    snprintf(more, sizeof more,
+             "\"operator\": \"%s\", \"layer\": \"%s\", \"products\": \"%s\", \"speed_over_fp32\": %.3f",
+             l->operator_name, l->where, native ? "fp16" : "fp32", best / best_half);
+    bench_print("opencl_fp16_gflops", 1e-9 * flops_of(l) / best_half, "GFLOP/s", more);
+    unload(&half);
+  }
   clblast_close(blas);
   unload(opencl);
   if (xnnpack->backend != NULL) unload(xnnpack);
@@ -265,7 +285,7 @@ static void bench_dispatch(machine *m) {
   aid_output(&a, x);
   bench_check(cosrel_net_settle(&a.net, &error), &error);
   bench_check(cosrel_network_create(&a.net, &network, &error), &error);
-  load(m, &network);
+  load(m, &network, COSREL_FP32);
   uint32_t n = network.model.n_units;
   for (int i = 0; i < 200; i++) {
     together = smaller(together, run(m, 0, n, n));
@@ -318,7 +338,7 @@ int main(int argc, char **argv) {
   bench_print("opencl_peak_gflops", peak, "GFLOP/s", more);
   bench_dispatch(&opencl);
   for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++)
-    if (is_wanted(&layers[i], argc, argv)) bench_layer(&layers[i], &opencl, &xnnpack, &blas, peak);
+    if (is_wanted(&layers[i], argc, argv)) bench_layer(&layers[i], &opencl, &xnnpack, &blas, peak, device.fp16);
   cosrel_cl_programs_destroy(&programs);
   cosrel_cl_device_close(&device);
   opencl.backend->ops->close(opencl.backend);

@@ -88,10 +88,10 @@ static inline uint64_t fake_weights(const fake *f, const cosrel_network *network
   return UINT64_MAX;
 }
 
-static inline cosrel_status fake_prepare(cosrel_backend *backend, const cosrel_network *network, cosrel_prepared **out,
-                                         cosrel_error *error) {
+static inline cosrel_status fake_prepare(cosrel_backend *backend, const cosrel_network *network,
+                                         const uint8_t *precisions, cosrel_prepared **out, cosrel_error *error) {
   fake *f = (fake *)backend;
-  (void)error;
+  (void)precisions, (void)error;
   pthread_mutex_lock(&f->lock);
   bool refused = ++f->n_prepares == f->refuses;
   if (!refused) {

@@ -98,7 +98,7 @@ static bool open_plain(machine *m, const target *t, const cosrel_network *networ
   cosrel_status status = cosrel_backend_open(&spec, &m->backend, &error);
   if (status == COSREL_UNSUPPORTED) return false;
   if (status != COSREL_OK) fail_msg("%s", error.text);
-  if (t->ops->prepare(m->backend, network, &m->prepared, &error) != COSREL_OK) fail_msg("%s", error.text);
+  if (t->ops->prepare(m->backend, network, NULL, &m->prepared, &error) != COSREL_OK) fail_msg("%s", error.text);
   return true;
 }
 
@@ -913,7 +913,7 @@ static void support_is_known_beforehand(void **state) {
       before[u] = ops->supports(backend, &network, u, COSREL_FP32);
       assert_false(ops->supports(backend, &network, u, COSREL_INT8));
     }
-    assert_int_equal(ops->prepare(backend, &network, &prepared, &error), COSREL_OK);
+    assert_int_equal(ops->prepare(backend, &network, NULL, &prepared, &error), COSREL_OK);
     for (uint32_t u = 0; u < network.model.n_units; u++)
       assert_true(ops->supports(backend, &network, u, COSREL_FP32) == before[u]);
     free(before);

@@ -29,8 +29,9 @@ typedef struct ledger {
 
 static cosrel_network networks[NETWORKS];
 
-static cosrel_status ledger_prepare(cosrel_backend *backend, const cosrel_network *network, cosrel_prepared **out,
-                                    cosrel_error *error) {
+static cosrel_status ledger_prepare(cosrel_backend *backend, const cosrel_network *network, const uint8_t *precisions,
+                                    cosrel_prepared **out, cosrel_error *error) {
+  (void)precisions;
   ledger *l = (ledger *)backend;
   uint64_t bit = (uint64_t)1 << (network - networks);
   (void)error;
@@ -210,7 +211,7 @@ static void *churn_main(void *self) {
   cosrel_error error;
   while (c->status == COSREL_OK && !churn_done(c)) {
     cosrel_prepared *prepared;
-    c->status = c->backend->ops->prepare(c->backend, c->network, &prepared, &error);
+    c->status = c->backend->ops->prepare(c->backend, c->network, NULL, &prepared, &error);
     if (c->status == COSREL_OK) c->backend->ops->release(c->backend, prepared);
     pthread_mutex_lock(&c->lock);
     c->n++;
@@ -265,7 +266,7 @@ static void test_every_backend_prepares_while_it_computes(void **unused) {
     bool all = true;
     for (uint32_t u = 0; u < runs.model.n_units; u++) all = all && (*ops)->supports(backend, &runs, u, COSREL_FP32);
     assert_true(all);
-    if ((*ops)->prepare(backend, &runs, &prepared, &error) != COSREL_OK) fail_msg("%s", error.text);
+    if ((*ops)->prepare(backend, &runs, NULL, &prepared, &error) != COSREL_OK) fail_msg("%s", error.text);
     churn c = {.backend = backend, .network = &comes};
     pthread_t thread;
     pthread_mutex_init(&c.lock, NULL);

@@ -265,7 +265,7 @@ static void outputs_may_be_anything(void **state) {
   char why[256];
   void *arena = aid_arena(&network);
   assert_int_equal(cosrel_backend_open(&spec, &backend, &error), COSREL_OK);
-  assert_int_equal(backend->ops->prepare(backend, &network, &prepared, &error), COSREL_OK);
+  assert_int_equal(backend->ops->prepare(backend, &network, NULL, &prepared, &error), COSREL_OK);
   cosrel_network_put_inputs(&network, (const float *const *)inputs, arena);
   backend->ops->submit(backend, prepared, arena, NULL, 0, network.model.n_units);
   float **outputs = aid_outputs(&network, arena);

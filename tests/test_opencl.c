@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "backends/half.h"
 #include "backends/opencl/cache.h"
 #include "backends/opencl/tuner.h"
 #include "sched/rng.h"
@@ -184,6 +185,20 @@ static void run_launches(machine *m, const cosrel_cl_layer *l, const cosrel_cl_w
   }
 }
 
+/* As the planner does it: packed as floats, and then halved where the layer says so. */
+static void pack(const cosrel_cl_layer *l, const cosrel_cl_way *way, const cosrel_cl_weights *from, uint64_t n,
+                 float *weights, float *bias) {
+  float *packed = calloc(n + 1, sizeof *packed);
+  assert_non_null(packed);
+  cosrel_cl_layer_pack(l, way, from, packed, bias);
+  for (uint64_t i = 0; i < n && l->half != COSREL_CL_WIDE; i++) {
+    uint16_t half = cosrel_half_of(packed[i]);
+    memcpy((char *)weights + i * sizeof half, &half, sizeof half);
+  }
+  if (l->half == COSREL_CL_WIDE) memcpy(weights, packed, n * sizeof *weights);
+  free(packed);
+}
+
 /* Outside of the tensors everything is NaN (under oclgrind, zeros that are uninitialised to it), and the whole buffer
  * but output and scratch must be as before. */
 static void check_way(machine *m, const cosrel_cl_layer *l, const cosrel_cl_way *way) {
@@ -195,24 +210,26 @@ static void check_way(machine *m, const cosrel_cl_layer *l, const cosrel_cl_way 
   float *before = malloc(FLOATS * sizeof *before);
   assert_true(weights != NULL && before != NULL);
   fill(weights, l->groups * group + l->out_c, 3);
+  if (l->half != COSREL_CL_WIDE) /* what fp16 can say, so that nothing is lost when they are halved */
+    for (uint64_t i = 0; i < l->groups * group; i++) weights[i] = cosrel_half_to_float(cosrel_half_of(weights[i]));
   cosrel_cl_weights w = {.data = weights, .bias = l->out_c % 2 == 0 ? bias : NULL, .group_stride = (int64_t)group};
   w.out_stride = (int64_t)(l->transposed ? taps : taps * (l->in_c / l->groups));
   w.in_stride = (int64_t)(l->transposed ? taps * (l->out_c / l->groups) : taps);
   for (uint32_t i = 0; i < FLOATS; i++) before[i] = NAN;
   p.in = take(&used, s.in);
-  p.weights = take(&used, s.weights);
+  p.weights = take(&used, s.weight_room);
   p.bias = take(&used, s.bias);
   p.zeros = take(&used, s.zeros);
   p.out = take(&used, s.out);
   p.scratch = take(&used, s.scratch);
   fill(before + p.in.offset, s.in, 1);
-  for (uint64_t i = 0; i < s.weights; i++) before[p.weights.offset + (int64_t)i] = 0;
+  for (uint64_t i = 0; i < s.weight_room; i++) before[p.weights.offset + (int64_t)i] = 0;
   for (uint64_t i = 0; i < s.bias; i++) before[p.bias.offset + (int64_t)i] = 0;
   for (uint64_t i = 0; i < s.zeros; i++) before[p.zeros.offset + (int64_t)i] = 0;
   if (l->is_product)
     fill(before + p.weights.offset, s.weights, 2);
   else
-    cosrel_cl_layer_pack(l, way, &w, before + p.weights.offset, before + p.bias.offset);
+    pack(l, way, &w, s.weights, before + p.weights.offset, before + p.bias.offset);
   const cosrel_cl_api *api = &m->device.api;
   size_t bytes = FLOATS * sizeof(float);
   assert_int_equal(api->EnqueueWriteBuffer(m->device.compute, m->memory, CL_TRUE, 0, bytes, before, 0, NULL, NULL), 0);
@@ -222,6 +239,7 @@ static void check_way(machine *m, const cosrel_cl_layer *l, const cosrel_cl_way 
   char key[COSREL_CL_LAYER_KEY_MAX];
   cosrel_cl_layer_key(l, key);
   double largest = 0, tolerance = way->method == COSREL_CL_WINOGRAD ? 1e-4 : 1e-5;
+  if (l->half == COSREL_CL_HALF) tolerance = 1e-2; /* inputs and sums are rounded, too */
   for (int round = 0; round < 2; round++) {
     for (uint64_t i = 0; i < s.out; i++) {
       double sum = element(l, &w, before + p.in.offset, before + p.weights.offset, i), expected = activate(l, sum);
@@ -263,20 +281,29 @@ static void every_way_agrees(void **state) {
   };
   machine m;
   if (!open_machine(&m)) return;
-  uint32_t used[COSREL_CL_METHODS + 1] = {0};
-  for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
-    for (uint32_t vector = 1; vector <= 8; vector += 7) { /* what a GPU does, and a processor */
-      cosrel_cl_way ways[COSREL_CL_WAYS_MAX];
-      m.device.vector = vector;
-      uint32_t n = cosrel_cl_layer_ways(&layers[i], &m.device, ways);
-      for (uint32_t k = 0; k < n; k++) {
-        if (getenv("COSREL_TEST_DRAWS") != NULL && (i + k) % 3 != 0) continue;
-        check_way(&m, &layers[i], &ways[k]);
-        used[layers[i].is_product ? COSREL_CL_METHODS : ways[k].method]++;
+  for (int half = COSREL_CL_WIDE; half <= (m.device.fp16 ? COSREL_CL_HALF : COSREL_CL_HALF_WEIGHTS); half++) {
+    static const char *const names[] = {"fp32", "fp16 weights", "fp16"};
+    uint32_t used[COSREL_CL_METHODS + 1] = {0};
+    for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
+      cosrel_cl_layer l = layers[i];
+      if (half != COSREL_CL_WIDE && l.is_product) continue;
+      l.half = (cosrel_cl_half)half;
+      for (uint32_t vector = 1; vector <= 8; vector += 7) { /* what a GPU does, and a processor */
+        cosrel_cl_way ways[COSREL_CL_WAYS_MAX];
+        m.device.vector = vector;
+        uint32_t n = cosrel_cl_layer_ways(&l, &m.device, ways);
+        for (uint32_t k = 0; k < n; k++) {
+          if (getenv("COSREL_TEST_DRAWS") != NULL && (i + k) % 3 != 0) continue;
+          check_way(&m, &l, &ways[k]);
+          used[l.is_product ? COSREL_CL_METHODS : ways[k].method]++;
+        }
       }
     }
+    printf("%-13s direct %u, gemm %u, dense %u, depthwise %u, winograd %u, products %u\n", names[half], used[0],
+           used[1], used[2], used[3], used[4], used[5]);
+    for (int k = 0; k <= COSREL_CL_METHODS; k++)
+      assert_true(used[k] >= 1 || (half != COSREL_CL_WIDE && k >= COSREL_CL_WINOGRAD));
   }
-  for (int k = 0; k <= COSREL_CL_METHODS; k++) assert_true(used[k] >= 1);
   close_machine(&m);
 }
 

@@ -439,7 +439,7 @@ static void open_gpu(gpu *g) {
   assert_int_equal(cosrel_network_create(&a.net, &g->network, &error), COSREL_OK);
   if (cosrel_backend_open(&spec, &g->backend, &error) != COSREL_OK) fail_msg("%s", error.text);
   g->ops = g->backend->ops;
-  if (g->ops->prepare(g->backend, &g->network, &g->prepared, &error) != COSREL_OK) fail_msg("%s", error.text);
+  if (g->ops->prepare(g->backend, &g->network, NULL, &g->prepared, &error) != COSREL_OK) fail_msg("%s", error.text);
   if (g->ops->buffer_create(g->backend, (size_t)g->network.arena_bytes, &g->buffer, &error) != COSREL_OK)
     fail_msg("%s", error.text);
 }
@@ -602,7 +602,7 @@ static void zoo_models_are_supported(void **state) {
     snprintf(path, sizeof path, "zoo:%s%s", table[i].name, strcmp(table[i].name, "vgg16") == 0 ? "@32" : ""); /* big */
     if (cosrel_network_open(path, &network, &error) != COSREL_OK) fail_msg("%s", error.text);
     for (uint32_t u = 0; u < network.model.n_units; u++)
-      if (!cosrel_cl_supports(&network, u)) fail_msg("%s: %s", table[i].name, network.model.units[u].name);
+      if (!cosrel_cl_supports(&network, u, COSREL_FP32)) fail_msg("%s: %s", table[i].name, network.model.units[u].name);
     cosrel_network_destroy(&network);
   }
 }

@@ -306,9 +306,9 @@ static void read_models(const cosrel_json_at *root, cosrel_profile *out) {
 
 cosrel_status cosrel_profile_parse(const char *text, size_t size, const char *where, cosrel_profile *out,
                                    cosrel_error *error) {
-  static const char *const keys[] = {"format",  "version",    "name",    "soc",    "driver",
-                                     "runtime", "sources",    "host",    "base",   "processors",
-                                     "links",   "contention", "thermal", "models", NULL};
+  static const char *const keys[] = {"format",  "version", "name",         "soc",        "driver", "runtime",
+                                     "sources", "host",    "base",         "processors", "links",  "contention",
+                                     "thermal", "models",  "tensor_bytes", NULL};
   memset(out, 0, sizeof *out);
   if (size > COSREL_PROFILE_FILE_MAX) {
     return cosrel_fail(error, COSREL_LIMIT, "%s: expected at most %zu bytes", where, COSREL_PROFILE_FILE_MAX);
@@ -320,6 +320,9 @@ cosrel_status cosrel_profile_parse(const char *text, size_t size, const char *wh
   cosrel_json_text(&root, "soc", optional, out->soc, sizeof out->soc);
   cosrel_json_text(&root, "driver", optional, out->driver, sizeof out->driver);
   cosrel_json_text(&root, "runtime", optional, out->runtime, sizeof out->runtime);
+  uint64_t tensor_bytes = 0;
+  cosrel_json_count(&root, "tensor_bytes", optional, UINT32_MAX, &tensor_bytes);
+  out->tensor_bytes = (uint32_t)tensor_bytes;
   read_sources(&root, out);
   read_device(&root, out);
   read_thermal(&root, out);
@@ -484,6 +487,7 @@ static void put_profile(cosrel_json_writer *writer, const cosrel_profile *profil
   cosrel_json_put_text(writer, "],\n  \"host\": ", profile->processors[profile->host].name);
   cosrel_json_put_number(writer, ",\n  \"base\": {\"power_w\": ", profile->base_w);
   put_origin(writer, ", ", profile->base_origin);
+  if (profile->tensor_bytes > 0) fprintf(writer->file, ",\n  \"tensor_bytes\": %" PRIu32, profile->tensor_bytes);
   fputs(",\n  \"processors\": [\n", writer->file);
   for (uint32_t p = 0; p < profile->n_processors; p++) {
     if (p > 0) fputs(",\n", writer->file);

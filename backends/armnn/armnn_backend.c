@@ -85,8 +85,9 @@ static cosrel_status load_units(armnn_backend *backend, cosrel_prepared *prepare
   return status;
 }
 
-static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network, cosrel_prepared **out,
-                             cosrel_error *error) {
+static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network, const uint8_t *precisions,
+                             cosrel_prepared **out, cosrel_error *error) {
+  (void)precisions;
   armnn_backend *backend = (armnn_backend *)base;
   cosrel_prepared *prepared = calloc(1, sizeof *prepared);
   if (prepared == NULL) return cosrel_fail(error, COSREL_NOMEM, "%s: out of memory", network->net.name);

@@ -62,7 +62,7 @@ uint32_t cosrel_cl_layer_ways(const cosrel_cl_layer *l, const cosrel_cl_device *
       ways[n++] = (cosrel_cl_way){COSREL_CL_DENSE, tiles[wide][2 * i][0], wide ? 1 : 64, 1, wide ? 1 : 64, 1};
     return n;
   }
-  bool winograd = !gemm && is_winograd(l);
+  bool winograd = !gemm && l->half == COSREL_CL_WIDE && is_winograd(l);
   for (uint32_t i = 0; winograd && i < 2; i++)
     ways[n++] = (cosrel_cl_way){COSREL_CL_WINOGRAD, tiles[wide][i][0], tiles[wide][i][1], step, x, y};
   for (uint32_t i = 0; i < 4; i++) {
@@ -95,6 +95,7 @@ cosrel_cl_layer_sizes cosrel_cl_layer_measure(const cosrel_cl_layer *l, const co
     s.weights = extent(l, l->depth, l->b_row, l->columns, l->b_column, l->b_outer, l->b_inner);
     s.out = (uint64_t)l->batch * l->rows * l->columns;
     s.scratch = (uint64_t)l->batch * blocks * l->depth * way->vec;
+    s.weight_room = s.weights;
     return s;
   }
   uint64_t taps = (uint64_t)l->window.kernel[0] * l->window.kernel[1];
@@ -107,6 +108,7 @@ cosrel_cl_layer_sizes cosrel_cl_layer_measure(const cosrel_cl_layer *l, const co
     s.zeros = s.bias;
     s.scratch = cosrel_cl_winograd_middle(l) + COSREL_CL_WINOGRAD_POSITIONS * cosrel_cl_winograd_chunk(l) * l->out_c;
   }
+  s.weight_room = l->half == COSREL_CL_WIDE ? s.weights : divide_up(s.weights, 2);
   return s;
 }
 
@@ -147,16 +149,17 @@ void cosrel_cl_layer_pack(const cosrel_cl_layer *l, const cosrel_cl_way *way, co
 
 void cosrel_cl_layer_key(const cosrel_cl_layer *l, char key[COSREL_CL_LAYER_KEY_MAX]) {
   const cosrel_window *w = &l->window;
+  static const char *const halves[] = {"", ":w16", ":h16"};
   int function = l->activation.function > COSREL_CL_CLAMP ? (int)l->activation.function : 0;
   if (l->is_product) {
     snprintf(key, COSREL_CL_LAYER_KEY_MAX, "product:%ux%ux%ux%u:%d:f%d", l->batch, l->rows, l->depth, l->columns,
              l->b_column == 1, function);
     return;
   }
-  snprintf(key, COSREL_CL_LAYER_KEY_MAX, "%s:%ux%ux%ux%u:%ux%ux%u:k%ux%u:s%ux%u:d%ux%u:p%ux%u:g%u:f%d",
+  snprintf(key, COSREL_CL_LAYER_KEY_MAX, "%s:%ux%ux%ux%u:%ux%ux%u:k%ux%u:s%ux%u:d%ux%u:p%ux%u:g%u:f%d%s",
            l->transposed ? "transposed" : "conv", l->n, l->in_h, l->in_w, l->in_c, l->out_h, l->out_w, l->out_c,
            w->kernel[0], w->kernel[1], w->stride[0], w->stride[1], w->dilation[0], w->dilation[1], w->pad[0], w->pad[1],
-           l->groups, function);
+           l->groups, function, halves[l->half]);
 }
 
 double cosrel_cl_layer_flops(const cosrel_cl_layer *l) {

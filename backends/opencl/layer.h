@@ -28,6 +28,13 @@ typedef struct cosrel_cl_way {
   uint32_t local_x, local_y;
 } cosrel_cl_way;
 
+/* How weights are kept and multiplied with: defines of kernels/vector.cl, which says what they are good for. */
+typedef enum cosrel_cl_half {
+  COSREL_CL_WIDE,         /* all in fp32 */
+  COSREL_CL_HALF_WEIGHTS, /* fp16 weights, products in fp32 */
+  COSREL_CL_HALF,         /* both in fp16, on a device with cl_khr_fp16 */
+} cosrel_cl_half;
+
 typedef struct cosrel_cl_layer {
   bool is_product; /* of two tensors; else a convolution with constant weights */
   bool transposed; /* convolution */
@@ -39,11 +46,13 @@ typedef struct cosrel_cl_layer {
   int64_t a_row, a_outer, a_inner; /* columns of a lie side by side */
   int64_t b_row, b_column, b_outer, b_inner;
   cosrel_cl_activation activation;
+  cosrel_cl_half half; /* of a convolution; products are WIDE */
 } cosrel_cl_layer;
 
 /* Tensors of a layer: elements, or places. */
 typedef struct cosrel_cl_layer_sizes {
   uint64_t in, out, weights, bias, zeros, scratch; /* weights: packed, or the second tensor */
+  uint64_t weight_room;                            /* what `weights` elements take, in floats */
 } cosrel_cl_layer_sizes;
 typedef struct cosrel_cl_layer_places {
   cosrel_cl_ref in, out, weights, bias, zeros, scratch;
@@ -65,7 +74,7 @@ uint64_t cosrel_cl_layer_blocks(const cosrel_cl_layer *layer, const cosrel_cl_wa
 static inline uint64_t cosrel_cl_layer_pixels(const cosrel_cl_layer *l) { return (uint64_t)l->n * l->out_h * l->out_w; }
 /* What a way needs. */
 cosrel_cl_layer_sizes cosrel_cl_layer_measure(const cosrel_cl_layer *layer, const cosrel_cl_way *way);
-/* Fills sizes.weights floats and sizes.bias floats, which are zeroed before. */
+/* Fills sizes.weights floats, yet to be halved where the layer says so, and sizes.bias floats; zeroed before. */
 void cosrel_cl_layer_pack(const cosrel_cl_layer *layer, const cosrel_cl_way *way, const cosrel_cl_weights *from,
                           float *weights, float *bias);
 /* How many launches, and one of them; they run in order (layer_launch.c). */

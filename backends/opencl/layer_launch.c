@@ -12,6 +12,7 @@ static cosrel_cl_launch begin(const char *source, const char *kernel, const cosr
   cosrel_cl_define(&launch, "VEC", (int32_t)vec);
   cosrel_cl_define(&launch, "ROWS", (int32_t)rows);
   cosrel_cl_define(&launch, "STEP", (int32_t)step);
+  if (l->half != COSREL_CL_WIDE) cosrel_cl_define(&launch, l->half == COSREL_CL_HALF ? "FP16" : "HALF_WEIGHTS", 1);
   if (l->activation.function > COSREL_CL_CLAMP) cosrel_cl_define(&launch, "FUNCTION", (int32_t)l->activation.function);
   return launch;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/hash.h"
 #include "backends/monotonic.h"
 #include "backends/opencl/plan.h"
 
@@ -23,6 +24,7 @@ typedef struct piece {
 /* How long each launch of a network took when it was prepared first: weights that come back need not be tried again. */
 typedef struct rehearsal {
   const cosrel_network *network;
+  uint64_t precisions; /* their hash */
   uint32_t n_launches;
   cosrel_time *times; /* [n_launches], owned */
 } rehearsal;
@@ -103,7 +105,7 @@ static void describe(const cosrel_backend *base, cosrel_capability *out) {
 static bool supports(const cosrel_backend *base, const cosrel_network *network, uint32_t unit,
                      cosrel_precision precision) {
   (void)base;
-  return precision == COSREL_FP32 && cosrel_cl_supports(network, unit);
+  return cosrel_cl_supports(network, unit, precision);
 }
 
 /* Maps `bytes` of the buffer, or NULL. The mapping is undone by unmap. */
@@ -175,10 +177,11 @@ static cosrel_status rehearse(opencl_backend *backend, cosrel_prepared *prepared
   return status;
 }
 
-static bool recall(const opencl_backend *backend, cosrel_prepared *prepared) {
+static bool recall(const opencl_backend *backend, uint64_t precisions, cosrel_prepared *prepared) {
   for (uint32_t i = 0; i < backend->n_rehearsals; i++) {
     const rehearsal *r = &backend->rehearsals[i];
-    if (r->network != prepared->network || r->n_launches != prepared->n_launches) continue;
+    if (r->network != prepared->network || r->precisions != precisions || r->n_launches != prepared->n_launches)
+      continue;
     for (uint32_t k = 0; k < r->n_launches; k++) prepared->launches[k].device_ns = r->times[k];
     return true;
   }
@@ -186,8 +189,8 @@ static bool recall(const opencl_backend *backend, cosrel_prepared *prepared) {
 }
 
 /* Where there is no memory for it, the network is tried again the next time. */
-static void remember(opencl_backend *backend, const cosrel_prepared *prepared) {
-  rehearsal r = {.network = prepared->network, .n_launches = prepared->n_launches};
+static void remember(opencl_backend *backend, uint64_t precisions, const cosrel_prepared *prepared) {
+  rehearsal r = {.network = prepared->network, .precisions = precisions, .n_launches = prepared->n_launches};
   rehearsal *grown = realloc(backend->rehearsals, (backend->n_rehearsals + 1) * sizeof *grown);
   if (grown == NULL) return;
   backend->rehearsals = grown;
@@ -197,14 +200,15 @@ static void remember(opencl_backend *backend, const cosrel_prepared *prepared) {
   grown[backend->n_rehearsals++] = r;
 }
 
-static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network, cosrel_prepared **out,
-                             cosrel_error *error) {
+static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network, const uint8_t *precisions,
+                             cosrel_prepared **out, cosrel_error *error) {
   opencl_backend *backend = (opencl_backend *)base;
-  cosrel_status status = cosrel_cl_plan(network, &backend->device, &backend->programs, out, error);
-  if (status != COSREL_OK || recall(backend, *out)) return status;
+  cosrel_status status = cosrel_cl_plan(network, precisions, &backend->device, &backend->programs, out, error);
+  uint64_t hash = precisions != NULL ? cosrel_hash_bytes(COSREL_HASH_BEGIN, precisions, network->model.n_units) : 0;
+  if (status != COSREL_OK || recall(backend, hash, *out)) return status;
   status = rehearse(backend, *out, error);
   if (status == COSREL_OK) {
-    remember(backend, *out);
+    remember(backend, hash, *out);
     return COSREL_OK;
   }
   release(base, *out);
@@ -430,6 +434,7 @@ static void close_instance(cosrel_backend *base) {
 const cosrel_backend_ops cosrel_opencl_backend = {
     .struct_size = sizeof(cosrel_backend_ops),
     .name = "opencl",
+    .precisions = 1u << COSREL_FP32 | 1u << COSREL_FP16,
     .open = open_instance,
     .close = close_instance,
     .supports = supports,

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "backends/grow.h"
+#include "backends/half.h"
+#include "backends/opencl/rules.h"
 #include "backends/opencl/tuner.h"
 
 /* Where a value lies while the unit is planned; stale unless `round` is the planner's. */
@@ -43,8 +45,12 @@ float *cosrel_cl_add_constant(cosrel_cl_planner *planner, uint64_t elements, cos
     planner->status = COSREL_NOMEM;
     return NULL;
   }
-  constants[p->n_constants++] = (cosrel_cl_constant){host, elements};
+  constants[p->n_constants++] = (cosrel_cl_constant){.host = host, .elements = elements};
   return host;
+}
+
+void cosrel_cl_halve(cosrel_cl_planner *planner, cosrel_cl_ref ref) {
+  planner->prepared->constants[ref.constant].half = true;
 }
 
 cosrel_cl_ref cosrel_cl_scratch(cosrel_cl_planner *planner, uint64_t elements) {
@@ -162,11 +168,15 @@ static bool supports_node(const cosrel_net *net, const cosrel_net_node *node) {
   return in != NULL && is_float(in) && rule->supports(net, node);
 }
 
-bool cosrel_cl_supports(const cosrel_network *network, uint32_t unit) {
+bool cosrel_cl_supports(const cosrel_network *network, uint32_t unit, cosrel_precision precision) {
   const cosrel_network_unit *u = &network->units[unit];
-  for (uint32_t i = 0; i < u->n_nodes; i++)
-    if (!supports_node(&network->net, &network->net.nodes[network->nodes[u->first_node + i]])) return false;
-  return true;
+  bool weights = false;
+  for (uint32_t i = 0; i < u->n_nodes; i++) {
+    const cosrel_net_node *node = &network->net.nodes[network->nodes[u->first_node + i]];
+    if (!supports_node(&network->net, node)) return false;
+    weights = weights || cosrel_cl_has_weights(&network->net, node);
+  }
+  return precision == COSREL_FP32 || (precision == COSREL_FP16 && weights);
 }
 
 static bool is_taken(const cosrel_cl_planner *planner, uint32_t node) {
@@ -186,8 +196,9 @@ static void bring_home(cosrel_cl_planner *planner, int32_t value) {
   if (!there) cosrel_cl_add_move(planner, shape, v->ref, &v->view, home, &dense);
 }
 
-static void plan_unit(cosrel_cl_planner *planner, const cosrel_network_unit *unit) {
+static void plan_unit(cosrel_cl_planner *planner, const cosrel_network_unit *unit, bool half) {
   planner->unit = unit;
+  planner->half = half;
   planner->round++;
   planner->scratch = 0;
   planner->n_taken = 0;
@@ -203,15 +214,28 @@ static void plan_unit(cosrel_cl_planner *planner, const cosrel_network_unit *uni
 
 /* ---- Onto the device ---- */
 
-/* With what `host` holds, unless that is NULL. */
-static cl_mem create_buffer(const cosrel_cl_device *device, cl_mem_flags flags, uint64_t elements, const float *host,
+/* With what `host` holds, unless that is NULL; COSREL_PADDING comes on top of `bytes`. */
+static cl_mem create_buffer(const cosrel_cl_device *device, cl_mem_flags flags, uint64_t bytes_used, const void *host,
                             cl_int *code) {
   const cosrel_cl_api *api = &device->api;
-  size_t bytes = (size_t)elements * sizeof(float) + COSREL_PADDING;
+  size_t bytes = (size_t)bytes_used + COSREL_PADDING;
   cl_mem memory = api->CreateBuffer(device->context, flags | CL_MEM_ALLOC_HOST_PTR, bytes, NULL, code);
   if (memory == NULL || host == NULL) return memory;
   *code = api->EnqueueWriteBuffer(device->copy, memory, CL_TRUE, 0, bytes, host, 0, NULL, NULL);
   return memory;
+}
+
+/* In place: halves, then zeros. Returns the bytes of the constant. */
+static uint64_t narrow(cosrel_cl_constant *constant) {
+  if (!constant->half) return constant->elements * sizeof(float);
+  char *to = (char *)constant->host;
+  for (uint64_t i = 0; i < constant->elements; i++) {
+    uint16_t half = cosrel_half_of(constant->host[i]);
+    memcpy(to + i * sizeof half, &half, sizeof half);
+  }
+  uint64_t bytes = constant->elements * sizeof(uint16_t);
+  memset(to + bytes, 0, COSREL_PADDING);
+  return bytes;
 }
 
 static cosrel_status upload_all(struct cosrel_prepared *p, const cosrel_cl_device *device, cosrel_error *error) {
@@ -231,18 +255,20 @@ static cosrel_status upload_all(struct cosrel_prepared *p, const cosrel_cl_devic
   for (uint32_t i = 0; i < p->n_constants && code == CL_SUCCESS; i++) {
     cosrel_cl_constant *constant = &p->constants[i];
     if (used[i]) {
-      p->constant_buffers[i] = create_buffer(device, CL_MEM_READ_ONLY, constant->elements, constant->host, &code);
-      p->constant_bytes += constant->elements * sizeof(float);
+      uint64_t bytes = narrow(constant);
+      p->constant_buffers[i] = create_buffer(device, CL_MEM_READ_ONLY, bytes, constant->host, &code);
+      p->constant_bytes += bytes;
     }
     free(constant->host);
     constant->host = NULL;
   }
   free(used);
-  if (code == CL_SUCCESS) p->scratch = create_buffer(device, CL_MEM_READ_WRITE, p->scratch_elements, NULL, &code);
+  uint64_t scratch = p->scratch_elements * sizeof(float);
+  if (code == CL_SUCCESS) p->scratch = create_buffer(device, CL_MEM_READ_WRITE, scratch, NULL, &code);
   if (code == CL_SUCCESS) return COSREL_OK;
   return cosrel_fail(error, cosrel_cl_status(code), "%s: %.1f MiB of weights and scratch on %s: %s",
-                     p->network->net.name, (double)(p->constant_bytes + p->scratch_elements * sizeof(float)) / 1048576,
-                     device->name, cosrel_cl_code_name(code));
+                     p->network->net.name, (double)(p->constant_bytes + scratch) / 1048576, device->name,
+                     cosrel_cl_code_name(code));
 }
 
 static cosrel_status make_launches(struct cosrel_prepared *p, cosrel_cl_programs *programs, cosrel_error *error) {
@@ -255,7 +281,7 @@ static cosrel_status make_launches(struct cosrel_prepared *p, cosrel_cl_programs
   return COSREL_OK;
 }
 
-cosrel_status cosrel_cl_plan(const cosrel_network *network, const cosrel_cl_device *device,
+cosrel_status cosrel_cl_plan(const cosrel_network *network, const uint8_t *precisions, const cosrel_cl_device *device,
                              cosrel_cl_programs *programs, struct cosrel_prepared **out, cosrel_error *error) {
   const cosrel_net *net = &network->net;
   cosrel_status status = COSREL_OK;
@@ -271,7 +297,8 @@ cosrel_status cosrel_cl_plan(const cosrel_network *network, const cosrel_cl_devi
   p->first_launch = calloc(network->model.n_units + 1, sizeof *p->first_launch);
   if (p->first_launch == NULL) goto no_memory;
   for (uint32_t u = 0; u < network->model.n_units; u++) {
-    if (cosrel_cl_supports(network, u)) plan_unit(&planner, &network->units[u]);
+    bool half = precisions != NULL && precisions[u] == COSREL_FP16 && cosrel_cl_supports(network, u, COSREL_FP16);
+    if (cosrel_cl_supports(network, u, COSREL_FP32)) plan_unit(&planner, &network->units[u], half);
     p->first_launch[u + 1] = p->n_launches;
   }
   if (planner.status != COSREL_OK) goto no_memory;

@@ -27,6 +27,7 @@
 typedef struct cosrel_cl_constant {
   float *host;       /* [elements] until uploaded, then NULL; owned */
   uint64_t elements; /* COSREL_PADDING behind them is there, too */
+  bool half;         /* uploaded as fp16 */
 } cosrel_cl_constant;
 
 struct cosrel_prepared {
@@ -49,6 +50,7 @@ typedef struct cosrel_cl_planner {
   cosrel_cl_programs *programs; /* for tuning */
   struct cosrel_cl_tuner *tuner;
   const cosrel_network_unit *unit;
+  bool half;                    /* constant weights of the unit are kept in fp16 */
   uint32_t next;                /* position in the unit behind the node that is planned now */
   struct cl_value *values;      /* [n_values] */
   int64_t scratch, scratch_max; /* floats: of this unit, of the unit with the most */
@@ -69,11 +71,12 @@ typedef struct cosrel_cl_rule {
 /* NULL when there is none (rules.c). */
 const cosrel_cl_rule *cosrel_cl_find_rule(const char *operator_name);
 
-/* Whether every node of the unit has a rule that supports it. */
-bool cosrel_cl_supports(const cosrel_network *network, uint32_t unit);
+/* Whether every node of the unit has a rule that supports it; and, for fp16, one has weights to be kept in that. */
+bool cosrel_cl_supports(const cosrel_network *network, uint32_t unit, cosrel_precision precision);
 
-/* Plans every unit that is supported (others have no launches), uploads the constants and makes the launches. */
-cosrel_status cosrel_cl_plan(const cosrel_network *network, const cosrel_cl_device *device,
+/* Plans every unit that is supported (others have no launches) in precisions[n_units], or in fp32 where that is NULL,
+ * uploads the constants and makes the launches. */
+cosrel_status cosrel_cl_plan(const cosrel_network *network, const uint8_t *precisions, const cosrel_cl_device *device,
                              cosrel_cl_programs *programs, struct cosrel_prepared **out, cosrel_error *error);
 void cosrel_cl_plan_destroy(const cosrel_cl_device *device, struct cosrel_prepared *prepared);
 
@@ -110,6 +113,8 @@ cosrel_cl_ref cosrel_cl_scratch(cosrel_cl_planner *planner, uint64_t elements);
 /* A constant to fill with packed weights: [elements] zeroed floats, uploaded once all is planned. NULL out of memory
  * (also in planner->status); then the ref must not be used. */
 float *cosrel_cl_add_constant(cosrel_cl_planner *planner, uint64_t elements, cosrel_cl_ref *ref);
+/* The constant will be uploaded as fp16. */
+void cosrel_cl_halve(cosrel_cl_planner *planner, cosrel_cl_ref ref);
 /* Appends a copy. */
 void cosrel_cl_add(cosrel_cl_planner *planner, const cosrel_cl_launch *launch);
 void cosrel_cl_add_move(cosrel_cl_planner *planner, const cosrel_shape *shape, cosrel_cl_ref from,

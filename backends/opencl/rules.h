@@ -10,4 +10,7 @@ extern const cosrel_cl_rule cosrel_cl_image_rules[];   /* rules_image.c: pools, 
 extern const cosrel_cl_rule cosrel_cl_reduce_rules[];  /* rules_reduce.c: softmax, reductions */
 extern const cosrel_cl_rule cosrel_cl_product_rules[]; /* rules_product.c: convolutions, dense layers, products */
 
+/* Does the node multiply by weights, which could be kept in fp16 (rules_product.c)? Of a node that is supported. */
+bool cosrel_cl_has_weights(const cosrel_net *net, const cosrel_net_node *node);
+
 #endif

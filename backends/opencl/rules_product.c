@@ -8,6 +8,10 @@
 
 static bool is_constant(const cosrel_tensor *tensor) { return tensor != NULL && tensor->data != NULL; }
 
+static bool is_dense_layer(const cosrel_tensor *a, const cosrel_tensor *b) {
+  return a->data == NULL && is_constant(b) && b->shape.rank == 2;
+}
+
 static void add_launches(cosrel_cl_planner *planner, const cosrel_cl_layer *layer, const cosrel_cl_way *way,
                          const cosrel_cl_layer_places *places) {
   uint32_t n = cosrel_cl_layer_launches(layer, way);
@@ -17,9 +21,18 @@ static void add_launches(cosrel_cl_planner *planner, const cosrel_cl_layer *laye
   }
 }
 
+bool cosrel_cl_has_weights(const cosrel_net *net, const cosrel_net_node *node) {
+  static const char *const names[] = {"Conv", "ConvTranspose", "Gemm"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (strcmp(names[i], node->op->name) == 0) return true;
+  return strcmp(node->op->name, "MatMul") == 0 &&
+         is_dense_layer(cosrel_cl_tensor(net, node, 0), cosrel_cl_tensor(net, node, 1));
+}
+
 /* Weights are packed, bias and zeros follow each other in one constant. */
-static void add_conv(cosrel_cl_planner *planner, const cosrel_cl_layer *layer, const cosrel_cl_weights *weights,
+static void add_conv(cosrel_cl_planner *planner, cosrel_cl_layer *layer, const cosrel_cl_weights *weights,
                      cosrel_cl_ref in, cosrel_cl_ref out) {
+  if (planner->half) layer->half = planner->device->fp16 ? COSREL_CL_HALF : COSREL_CL_HALF_WEIGHTS;
   cosrel_cl_way way = cosrel_cl_tuner_choose(planner->tuner, layer);
   cosrel_cl_layer_sizes sizes = cosrel_cl_layer_measure(layer, &way);
   cosrel_cl_layer_places places = {.in = in, .out = out};
@@ -27,6 +40,7 @@ static void add_conv(cosrel_cl_planner *planner, const cosrel_cl_layer *layer, c
   float *bias = cosrel_cl_add_constant(planner, sizes.bias + sizes.zeros, &places.bias);
   if (packed == NULL || bias == NULL) return;
   cosrel_cl_layer_pack(layer, &way, weights, packed, bias);
+  if (layer->half != COSREL_CL_WIDE) cosrel_cl_halve(planner, places.weights);
   places.zeros = places.bias;
   places.zeros.offset += (int64_t)sizes.bias;
   if (sizes.scratch > 0) places.scratch = cosrel_cl_scratch(planner, sizes.scratch);
@@ -159,10 +173,6 @@ static bool supports_matmul(const cosrel_net *net, const cosrel_net_node *node) 
   const cosrel_shape *out = &net->values[cosrel_net_node_outputs(net, node)[0]].tensor.shape;
   return a->shape.rank >= 2 && b != NULL && b->shape.rank >= 2 && b->dtype == COSREL_F32 &&
          cosrel_shape_elements(&b->shape) > 0 && has_batch(&a->shape, out) && has_batch(&b->shape, out);
-}
-
-static bool is_dense_layer(const cosrel_tensor *a, const cosrel_tensor *b) {
-  return a->data == NULL && is_constant(b) && b->shape.rank == 2;
 }
 
 static void plan_constant(cosrel_cl_planner *planner, const cosrel_net_node *node) {

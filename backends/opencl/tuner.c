@@ -178,7 +178,7 @@ cosrel_time cosrel_cl_tuner_time(cosrel_cl_tuner *tuner, const cosrel_cl_layer *
   uint64_t used = 0;
   p.in = take(&used, s.in);
   p.out = take(&used, s.out);
-  p.weights = take(&used, s.weights);
+  p.weights = take(&used, s.weight_room);
   p.bias = take(&used, s.bias);
   p.zeros = take(&used, s.zeros);
   p.scratch = take(&used, s.scratch);

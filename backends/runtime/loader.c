@@ -46,7 +46,8 @@ static void prepare(cosrel_loader *l, uint32_t network) {
   cosrel_error error = {""};
   pthread_mutex_unlock(&l->lock);
   cosrel_time start = cosrel_monotonic_now();
-  cosrel_status status = backend->ops->prepare(backend, l->machine->networks[network], &prepared, &error);
+  cosrel_status status = backend->ops->prepare(backend, l->machine->networks[network],
+                                               l->machine->precisions[l->processor][network], &prepared, &error);
   cosrel_time took = cosrel_monotonic_now() - start;
   pthread_mutex_lock(&l->lock);
   if (status == COSREL_OK) {

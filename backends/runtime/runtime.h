@@ -63,9 +63,9 @@ typedef struct cosrel_runtime_stats {
 typedef struct cosrel_runtime cosrel_runtime;
 
 /* On processors with a budget machine->prepared is not used and should be empty.
- * Checks that the processors can compute what the case lets them run (in fp32, the only precision so far), makes the
- * arenas and starts the workers. The case must outlive the runtime. Fails with COSREL_LIMIT and the figures when the
- * arenas do not fit into memory_bytes. */
+ * Checks that the processors can compute what the case lets them run, in the precisions that it has chosen, which must
+ * be those of the machine's networks (variants.h), makes the arenas and starts the workers. The case must outlive the
+ * runtime. Fails with COSREL_LIMIT and the figures when the arenas do not fit into memory_bytes. */
 cosrel_status cosrel_runtime_create(const cosrel_runtime_config *config, const cosrel_case *c, cosrel_runtime **out,
                                     cosrel_error *error);
 /* Cancels what runs, ends the workers, frees the arenas. NULL is fine. Returns how many workers have not come back

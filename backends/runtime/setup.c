@@ -21,11 +21,20 @@ static cosrel_status check_support(const cosrel_runtime *runtime, cosrel_error *
       return cosrel_fail(error, COSREL_INVALID, "stream %s: the profile's model has %u units, the network %u",
                          c->workload->streams[s].name, sc->n_units, network->model.n_units);
     for (uint32_t p = 0; p < c->n_processors; p++)
-      for (uint32_t u = 0; u < sc->n_units; u++)
-        if (sc->limit[p][u] > u && !machine->backends[p]->ops->supports(machine->backends[p], network, u, COSREL_FP32))
+      for (uint32_t u = 0; u < sc->n_units; u++) {
+        const uint8_t *prepared = machine->precisions[p][runtime->io[s].network];
+        cosrel_precision precision = (cosrel_precision)sc->precision[p][u];
+        if (sc->limit[p][u] == u) continue;
+        if (!cosrel_backend_runs(machine->backends[p], network, u, precision))
           return cosrel_fail(error, COSREL_UNSUPPORTED,
-                             "processor %s: %s: cannot compute unit %s, but the profile says so",
-                             c->profile->processors[p].name, network->model.name, network->model.units[u].name);
+                             "processor %s: %s: cannot compute unit %s in %s, but the profile says so",
+                             c->profile->processors[p].name, network->model.name, network->model.units[u].name,
+                             cosrel_precision_name(precision));
+        if (precision != (prepared != NULL ? (cosrel_precision)prepared[u] : COSREL_FP32))
+          return cosrel_fail(error, COSREL_INTERNAL, "processor %s: %s: unit %s is not there in %s",
+                             c->profile->processors[p].name, network->model.name, network->model.units[u].name,
+                             cosrel_precision_name(precision));
+      }
   }
   return COSREL_OK;
 }

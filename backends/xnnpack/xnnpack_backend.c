@@ -65,8 +65,9 @@ static bool supports(const cosrel_backend *backend, const cosrel_network *networ
   return precision == COSREL_FP32;
 }
 
-static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network, cosrel_prepared **out,
-                             cosrel_error *error) {
+static cosrel_status prepare(cosrel_backend *base, const cosrel_network *network, const uint8_t *precisions,
+                             cosrel_prepared **out, cosrel_error *error) {
+  (void)precisions;
   return cosrel_xnn_plan(network, ((xnnpack_backend *)base)->pool, out, error);
 }
 

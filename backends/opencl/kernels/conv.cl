@@ -10,7 +10,7 @@
  * block j; blocks are counted through all groups. Weights: [group][block][ky][kx][c of the group][VEC], bias: [group]
  * [block][VEC]. Pixels in the padding are read from `zeros`. Where no window of the work item sticks out at the sides,
  * a row of the window is one run of kernel_w * channels floats (`dense_rows`: no groups, no dilation along x). */
-__kernel void conv(__global const float *in, int in_at, __global float *out, int out_at, __global const real *weights,
+__kernel void conv(__global const float *in, int in_at, __global float *out, int out_at, __global const weight *weights,
                    int weights_at, __global const float *bias, int bias_at, __global const float *zeros, int zeros_at,
                    int pixels, int out_h, int out_w, int in_h, int in_w, int in_channels, int out_channels,
                    int group_in, int group_out, int kernel_h, int kernel_w, int stride_h, int stride_w, int dilation_h,
@@ -20,8 +20,8 @@ __kernel void conv(__global const float *in, int in_at, __global float *out, int
   if (first >= pixels || group * group_out >= out_channels) return;
   __global const float *image[ROWS];
   int y[ROWS], x[ROWS];
-  realv acc[ROWS];
-  realv shift = convert_realv(vloadv(block, bias + bias_at));
+  floatv acc[ROWS];
+  floatv shift = vloadv(block, bias + bias_at);
   bool inside = dense_rows != 0;
   int line = first / out_w, ox = first % out_w, oy = line % out_h;
   size_t image_size = (size_t)in_h * in_w * in_channels;
@@ -48,7 +48,7 @@ __kernel void conv(__global const float *in, int in_at, __global float *out, int
   }
   zeros += zeros_at;
   int runs = inside ? 1 : kernel_w, length = inside ? kernel_w * group_in : group_in;
-  weights += weights_at + (size_t)block * kernel_h * kernel_w * group_in * VEC;
+  weights += WEIGHTS_AT(weights_at) + (size_t)block * kernel_h * kernel_w * group_in * VEC;
   for (int ky = 0; ky < kernel_h; ky++) {
     for (int kx = 0; kx < runs; kx++) {
       __global const float *from[ROWS];
@@ -72,6 +72,6 @@ __kernel void conv(__global const float *in, int in_at, __global float *out, int
 #pragma unroll
   for (int r = 0; r < ROWS; r++) {
     if (first + r < pixels)
-      store_finished(convert_floatv(acc[r]), low, high, out + (size_t)(first + r) * out_channels, group_out - column);
+      store_finished(acc[r], low, high, out + (size_t)(first + r) * out_channels, group_out - column);
   }
 }

@@ -8,30 +8,38 @@
  * takes. */
 __kernel __attribute__((reqd_work_group_size(SPLIT, 1, 1))) void dense(__global const float *in, int in_at,
                                                                        __global float *out, int out_at,
-                                                                       __global const real *weights, int weights_at,
+                                                                       __global const weight *weights, int weights_at,
                                                                        __global const float *bias, int bias_at,
                                                                        int columns, int depth, float low, float high) {
   int part = (int)get_global_id(0), block = (int)get_global_id(1), row = (int)get_global_id(2);
   int share = (depth + SPLIT - 1) / SPLIT, c = part * share, end = min(c + share, depth);
-  realv acc0 = 0, acc1 = 0, acc2 = 0, acc3 = 0;
+  floatv sum = 0;
   in += in_at + (size_t)row * depth;
-  weights += weights_at + (size_t)block * depth * VEC;
-  for (; c + 4 <= end; c += 4) {
-    acc0 = mad((realv)((real)in[c]), vloadv(c, weights), acc0);
-    acc1 = mad((realv)((real)in[c + 1]), vloadv(c + 1, weights), acc1);
-    acc2 = mad((realv)((real)in[c + 2]), vloadv(c + 2, weights), acc2);
-    acc3 = mad((realv)((real)in[c + 3]), vloadv(c + 3, weights), acc3);
+  weights += WEIGHTS_AT(weights_at) + (size_t)block * depth * VEC;
+  while (c < end) {
+    realv acc0 = 0, acc1 = 0, acc2 = 0, acc3 = 0;
+#ifdef FP16
+    int stop = min(c + 4 * FLUSH, end); /* each of the four has FLUSH products */
+#else
+    int stop = end;
+#endif
+    for (; c + 4 <= stop; c += 4) {
+      acc0 = mad((realv)((real)in[c]), load_weights(c, weights), acc0);
+      acc1 = mad((realv)((real)in[c + 1]), load_weights(c + 1, weights), acc1);
+      acc2 = mad((realv)((real)in[c + 2]), load_weights(c + 2, weights), acc2);
+      acc3 = mad((realv)((real)in[c + 3]), load_weights(c + 3, weights), acc3);
+    }
+    for (; c < stop; c++) acc0 = mad((realv)((real)in[c]), load_weights(c, weights), acc0);
+    sum += (convert_floatv(acc0) + convert_floatv(acc1)) + (convert_floatv(acc2) + convert_floatv(acc3));
   }
-  for (; c < end; c++) acc0 = mad((realv)((real)in[c]), vloadv(c, weights), acc0);
-  realv sum = (acc0 + acc1) + (acc2 + acc3);
 #if SPLIT > 1
-  __local realv shares[SPLIT];
+  __local floatv shares[SPLIT];
   shares[part] = sum;
   barrier(CLK_LOCAL_MEM_FENCE);
   if (part > 0) return;
   for (int s = 1; s < SPLIT; s++) sum += shares[s];
 #endif
-  sum += convert_realv(vloadv(block, bias + bias_at));
-  store_finished(convert_floatv(sum), low, high, out + out_at + (size_t)row * columns + block * VEC,
+  sum += vloadv(block, bias + bias_at);
+  store_finished(sum, low, high, out + out_at + (size_t)row * columns + block * VEC,
                  columns - block * VEC);
 }
