@@ -62,7 +62,8 @@ typedef struct cosrel_capability {
   char platform[128], device[128], version[300];
   uint32_t units; /* that compute side by side */
   double memory_mib;
-  bool fp16, shares_memory; /* with the host */
+  bool fp16;          /* computes in it; without, fp16 is how weights are kept */
+  bool shares_memory; /* with the host */
 } cosrel_capability;
 
 typedef struct cosrel_backend_ops {

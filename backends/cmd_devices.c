@@ -77,12 +77,17 @@ static json_t *sensors_json(const cosrel_sensor *sensors, uint32_t n, const char
   return list;
 }
 
+static bool offers(const device *d, int precision) {
+  return precision == COSREL_FP32 || (d->ops->precisions >> precision & 1) != 0;
+}
+
 static json_t *devices_json(const device *devices, uint32_t n, const cosrel_sensors *sensors) {
   json_t *list = json_array();
   for (uint32_t i = 0; i < n; i++) {
     const device *d = &devices[i];
     json_t *precisions = json_array();
-    json_array_append_new(precisions, json_string(cosrel_precision_name(COSREL_FP32)));
+    for (int k = 0; k < COSREL_PRECISION_COUNT; k++)
+      if (offers(d, k)) json_array_append_new(precisions, json_string(cosrel_precision_name((cosrel_precision)k)));
     json_t *entry = json_pack("{s:s, s:b, s:b, s:o}", "backend", d->ops->name, "available", d->opens,
                               "memory_of_its_own", d->apart, "precisions", precisions);
     if (d->name[0] != '\0') json_object_set_new(entry, "device", json_string(d->name));
@@ -117,7 +122,8 @@ static void print_devices(const device *devices, uint32_t n, const cosrel_sensor
     const device *d = &devices[i];
     char name[32 + COSREL_NAME_MAX];
     snprintf(name, sizeof name, "%.16s%s%s", d->ops->name, d->name[0] != '\0' ? ":" : "", d->name);
-    printf("%-16s %-10s %-10s ", name, "fp32", d->apart ? "its own" : "the host's");
+    printf("%-16s %-10s %-10s ", name, offers(d, COSREL_FP16) ? "fp32,fp16" : "fp32",
+           d->apart ? "its own" : "the host's");
     if (d->opens)
       printf("--processor %s=%s%s\n", d->describes ? d->ops->name : "cpu", d->ops->name, d->option);
     else
@@ -126,7 +132,9 @@ static void print_devices(const device *devices, uint32_t n, const cosrel_sensor
     const cosrel_capability *c = &d->capability;
     printf("                 %s, %s, %s\n                 %" PRIu32 " compute units, %.0f MiB %s%s\n", c->device,
            c->platform, c->version, c->units, c->memory_mib, c->shares_memory ? "shared with the host" : "of its own",
-           c->fp16 ? ", fp16" : "");
+           c->fp16                  ? ", computes in fp16"
+           : offers(d, COSREL_FP16) ? ", fp16 for weights only"
+                                    : "");
   }
   printf("\n");
   print_sensors("temperature", sensors->zones, sensors->n_zones, "C");

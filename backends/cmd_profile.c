@@ -15,7 +15,7 @@
 
 typedef struct request {
   cosrel_strings models, processors, mean;
-  const char *workload, *out, *merge, *name, *sensors;
+  const char *workload, *out, *merge, *name, *sensors, *precisions;
   uint64_t rounds;
   double time_s;
 } request;
@@ -69,23 +69,51 @@ static cosrel_status list_models(const request *q, cosrel_workload *out, cosrel_
   return COSREL_OK;
 }
 
+/* "fp32" or "fp32,fp16", in any order; 0: nothing was said. */
+static cosrel_status parse_precisions(const char *text, uint32_t *out, cosrel_error *error) {
+  *out = 0;
+  for (const char *at = text; at != NULL; at = strchr(at, ',') != NULL ? strchr(at, ',') + 1 : NULL) {
+    char word[16] = "";
+    size_t n = strcspn(at, ",");
+    if (n < sizeof word) memcpy(word, at, n);
+    int precision = cosrel_precision_from_name(word);
+    if ((precision != COSREL_FP32 && precision != COSREL_FP16) || (*out >> precision & 1) != 0)
+      return cosrel_fail(error, COSREL_INVALID, "profile: --precisions: expected fp32 or fp32,fp16, got %.60s", text);
+    *out |= 1u << precision;
+  }
+  if (text != NULL && (*out >> COSREL_FP32 & 1) == 0)
+    return cosrel_fail(error, COSREL_INVALID, "profile: --precisions: expected fp32 among them, got %.60s", text);
+  return COSREL_OK;
+}
+
+static bool offers_half(const cosrel_machine *machine) {
+  bool any = false;
+  for (uint32_t p = 0; p < machine->n_processors; p++)
+    any = any || (machine->backends[p]->ops->precisions >> COSREL_FP16 & 1) != 0;
+  return any;
+}
+
 static void say(const char *line) { fprintf(stderr, "cosrel profile: %s\n", line); }
 
 static cosrel_status measure(const request *q, session *s, cosrel_error *error) {
   cosrel_backend_spec specs[COSREL_PROCESSORS_MAX];
   cosrel_profiled_model models[COSREL_STREAMS_MAX];
-  uint32_t n;
+  uint32_t n, precisions;
+  COSREL_TRY(parse_precisions(q->precisions, &precisions, error));
   COSREL_TRY(cosrel_machine_parse(q->processors.items, q->processors.n, specs, &n, error));
   COSREL_TRY(list_models(q, &s->workload, error));
   if (q->merge != NULL) COSREL_TRY(cosrel_profile_read(q->merge, &s->old, error));
   COSREL_TRY(cosrel_sources_open(&s->workload, q->workload != NULL ? q->workload : "", 1, &s->sources, error));
   COSREL_TRY(cosrel_machine_open(specs, n, (const cosrel_network *const *)s->sources.networks, s->sources.n_networks,
                                  &s->machine, error));
+  if ((precisions >> COSREL_FP16 & 1) != 0 && !offers_half(&s->machine))
+    return cosrel_fail(error, COSREL_UNSUPPORTED, "profile: --precisions: none of the processors offers fp16");
   const cosrel_time time = (cosrel_time)(q->time_s * 1e9);
   const cosrel_measure_config config = {.rounds = (uint32_t)q->rounds,
                                         .time = time * 3 / 8 / n,
                                         .pair_time = n > 1 ? time / 8 / (n * (n - 1) / 2) : 0,
                                         .rehearsal_time = time / 2,
+                                        .precisions = precisions,
                                         .sensors = q->sensors,
                                         .stop = cosrel_interrupted,
                                         .say = say};
@@ -95,7 +123,7 @@ static cosrel_status measure(const request *q, session *s, cosrel_error *error) 
 }
 
 static cosrel_status take_mean(const request *q, session *s, cosrel_error *error) {
-  if (q->models.n + q->processors.n > 0 || q->workload != NULL || q->merge != NULL)
+  if (q->models.n + q->processors.n > 0 || q->workload != NULL || q->merge != NULL || q->precisions != NULL)
     return cosrel_fail(error, COSREL_INVALID, "profile: expected --mean with nothing to measure beside it");
   COSREL_TRY(cosrel_profile_read(q->mean.items[0], &s->profile, error));
   snprintf(s->profile.name, sizeof s->profile.name, "%s", q->name);
@@ -105,6 +133,27 @@ static cosrel_status take_mean(const request *q, session *s, cosrel_error *error
     cosrel_profile_clear(&s->old);
   }
   return COSREL_OK;
+}
+
+/* Of the whole model on each processor; nothing where none runs it in this precision. */
+static void report_model(const cosrel_profile *profile, uint32_t m, cosrel_precision precision) {
+  double ns[COSREL_PROCESSORS_MAX], most = -1;
+  for (uint32_t p = 0; p < profile->n_processors; p++) {
+    ns[p] = profile->processors[p].launch_ns;
+    for (uint32_t u = 0; u < profile->models[m].model.n_units && ns[p] >= 0; u++) {
+      double mean = cosrel_profile_cost(profile, m, u, p, precision)->mean_ns;
+      ns[p] = mean < 0 ? -1 : ns[p] + mean;
+    }
+    if (ns[p] > most) most = ns[p];
+  }
+  if (most < 0 && precision != COSREL_FP32) return;
+  printf("\n%-32s", precision == COSREL_FP32 ? profile->models[m].model.name : "  in fp16");
+  for (uint32_t p = 0; p < profile->n_processors; p++) {
+    if (ns[p] >= 0)
+      printf(" %12.3f", ns[p] * 1e-6);
+    else
+      printf(" %12s", precision == COSREL_FP32 ? "not all" : "-");
+  }
 }
 
 static void report(const request *q, const cosrel_profile *profile) {
@@ -117,18 +166,8 @@ static void report(const request *q, const cosrel_profile *profile) {
   printf("\n%-32s", "model, ms alone on");
   for (uint32_t p = 0; p < profile->n_processors; p++) printf(" %12s", profile->processors[p].name);
   for (uint32_t m = 0; m < profile->n_models; m++) {
-    printf("\n%-32s", profile->models[m].model.name);
-    for (uint32_t p = 0; p < profile->n_processors; p++) {
-      double ns = profile->processors[p].launch_ns;
-      for (uint32_t u = 0; u < profile->models[m].model.n_units && ns >= 0; u++) {
-        double mean = cosrel_profile_cost(profile, m, u, p, COSREL_FP32)->mean_ns;
-        ns = mean < 0 ? -1 : ns + mean;
-      }
-      if (ns >= 0)
-        printf(" %12.3f", ns * 1e-6);
-      else
-        printf(" %12s", "not all");
-    }
+    report_model(profile, m, COSREL_FP32);
+    report_model(profile, m, COSREL_FP16);
   }
   printf("\n\n%-16s", "kappa");
   for (uint32_t other = 0; other < profile->n_processors; other++) printf(" %12s", profile->processors[other].name);
@@ -164,6 +203,9 @@ int cosrel_cmd_profile(int argc, char **argv) {
        false},
       {"time", COSREL_OPTION_NUMBER, &q.time_s, "S", "seconds in all, about; one round is made in any case (20)", 0.001,
        86400, false},
+      {"precisions", COSREL_OPTION_TEXT, &q.precisions, "LIST",
+       "fp32 or fp32,fp16, on processors that offer it (fp16 only where the device computes in it, so is faster)", 0, 0,
+       false},
       {"name", COSREL_OPTION_TEXT, &q.name, "TEXT", "of the profile (this-machine)", 0, 0, false},
       {"sys", COSREL_OPTION_TEXT, &q.sensors, "DIR", "where the system shows its sensors (/sys)", 0, 0, false},
       {NULL, COSREL_OPTION_FLAG, NULL, NULL, NULL, 0, 0, false},

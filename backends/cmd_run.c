@@ -124,12 +124,21 @@ static cosrel_status check_profile(const session *s, cosrel_error *error) {
   return COSREL_OK;
 }
 
-/* Without a profile: a few rounds, about a second, per model and processor. Contention and what a segment costs in a
+/* Without a profile: a few rounds, about a second, per model and processor; in fp16 where that is faster, or where a
+ * stream accepts nothing else. Contention and what a segment costs in a
  * run are left to `cosrel profile`. */
 static cosrel_status measure_profile(session *s, cosrel_error *error) {
   cosrel_profiled_model models[COSREL_STREAMS_MAX];
+  uint32_t accepted = 0, needed = 0; /* by any stream; by one that accepts no fp32 */
+  for (uint32_t i = 0; i < s->workload.n_streams; i++) {
+    uint32_t precisions = s->workload.streams[i].precisions;
+    accepted |= precisions;
+    if ((precisions >> COSREL_FP32 & 1) == 0) needed |= precisions;
+  }
   uint32_t n = cosrel_profiled_models(&s->workload, &s->sources, models);
-  const cosrel_measure_config config = {.rounds = 9, .time = n * COSREL_S, .stop = cosrel_interrupted};
+  cosrel_measure_config config = {.rounds = 9, .time = n * COSREL_S, .stop = cosrel_interrupted};
+  if (needed != 0) config.precisions = needed | 1u << COSREL_FP32;
+  if ((accepted >> COSREL_FP16 & 1) == 0) config.precisions = 1u << COSREL_FP32;
   fprintf(stderr, "measuring %" PRIu32 " models on %" PRIu32 " processors (--profile spares that)\n", n,
           s->machine.n_processors);
   for (uint32_t p = 0; p < s->machine.n_processors; p++) COSREL_TRY(cosrel_machine_prepare(&s->machine, p, error));
@@ -172,6 +181,7 @@ static cosrel_status open_runtime(session *s, cosrel_error *error) {
   if (s->q->verify || s->q->outputs != NULL) {
     if (s->q->verify) fprintf(stderr, "computing what every output must be\n");
     COSREL_TRY(cosrel_outputs_create(&s->workload, &s->sources, s->q->verify, &s->outputs, error));
+    cosrel_outputs_expect(s->outputs, &s->c);
     cosrel_outputs_listen(s->outputs, io);
   }
   const cosrel_runtime_config config = {.machine = &s->machine,
@@ -247,6 +257,17 @@ static cosrel_status run(session *s, cosrel_cell *cell, cosrel_error *error) {
 
 /* ---- The report ---- */
 
+static json_t *verified_json(const session *s) {
+  json_t *list = json_array();
+  for (uint32_t i = 0; i < s->c.n_streams; i++)
+    json_array_append_new(
+        list, json_pack("{s:s, s:s, s:f, s:f}", "stream", s->workload.streams[i].name, "precision",
+                        cosrel_precision_name(cosrel_case_uses(&s->c, i, COSREL_FP16) ? COSREL_FP16 : COSREL_FP32),
+                        "tolerance", cosrel_outputs_tolerance(s->outputs, i), "furthest",
+                        cosrel_outputs_furthest(s->outputs, i)));
+  return json_pack("{s:I, s:o}", "requests", (json_int_t)cosrel_outputs_compared(s->outputs), "streams", list);
+}
+
 static json_t *overhead_json(const session *s, const cosrel_cell *cell) {
   cosrel_runtime_stats stats;
   cosrel_runtime_get_stats(s->runtime, &stats);
@@ -276,9 +297,7 @@ static json_t *overhead_json(const session *s, const cosrel_cell *cell) {
 static cosrel_status print_json(const session *s, const cosrel_cell *cell, cosrel_error *error) {
   json_t *root = cosrel_cell_json(cell);
   int bad = root == NULL || json_object_set_new(root, "overhead", overhead_json(s, cell));
-  if (!bad && s->q->verify)
-    bad = json_object_set_new(root, "verified",
-                              json_pack("{s:I}", "requests", (json_int_t)cosrel_outputs_compared(s->outputs)));
+  if (!bad && s->q->verify) bad = json_object_set_new(root, "verified", verified_json(s));
   if (bad) json_decref(root);
   return cosrel_json_print(bad ? NULL : root, error);
 }
@@ -300,6 +319,19 @@ static void print_overhead(const session *s) {
   }
 }
 
+static void print_verified(const session *s) {
+  bool wide = false, half = false;
+  printf("\noutputs of %" PRIu64 " requests compared with the reference executor: all within ",
+         cosrel_outputs_compared(s->outputs));
+  for (uint32_t i = 0; i < s->c.n_streams; i++) *(cosrel_case_uses(&s->c, i, COSREL_FP16) ? &half : &wide) = true;
+  if (wide) printf("%g of the largest value", COSREL_VERIFY_TOLERANCE);
+  if (half) printf("%s%g where units run in fp16:", wide ? ", " : "", COSREL_VERIFY_TOLERANCE_FP16);
+  for (uint32_t i = 0; i < s->c.n_streams; i++)
+    if (cosrel_case_uses(&s->c, i, COSREL_FP16))
+      printf(" %s (%.2g)", s->workload.streams[i].name, cosrel_outputs_furthest(s->outputs, i));
+  printf("\n");
+}
+
 /* The line of the last failure, to say more than that there were some. */
 static void print_last_failure(const session *s, const cosrel_cell *cell) {
   cosrel_error last;
@@ -313,10 +345,7 @@ static cosrel_status report(const session *s, const cosrel_cell *cell, cosrel_er
   cosrel_cell_print(cell);
   print_last_failure(s, cell);
   print_overhead(s);
-  if (s->q->verify)
-    printf("\noutputs of %" PRIu64
-           " requests compared with the reference executor: all within %g of the largest value\n",
-           cosrel_outputs_compared(s->outputs), COSREL_VERIFY_TOLERANCE);
+  if (s->q->verify) print_verified(s);
   return COSREL_OK;
 }
 

@@ -278,9 +278,12 @@ cosrel_status cosrel_measure_load(const cosrel_machine *machine, uint32_t p, cos
   cosrel_error inner = {""};
   for (uint32_t n = 0; n < machine->n_networks; n++) {
     const cosrel_network *network = machine->networks[n];
-    for (uint32_t u = 0; u < network->model.n_units; u++)
+    const uint8_t *precisions = machine->precisions[p][n];
+    for (uint32_t u = 0; u < network->model.n_units; u++) {
+      cosrel_precision precision = precisions != NULL ? (cosrel_precision)precisions[u] : COSREL_FP32;
       if (backend->ops->supports(backend, network, u, COSREL_FP32))
-        bytes[n] += (double)network->model.units[u].weights * sizeof(float);
+        bytes[n] += (double)network->model.units[u].weights * cosrel_precision_bytes(precision);
+    }
     cosrel_status status = time_load(machine, p, n, &ns[n], &inner);
     if (status != COSREL_OK)
       return cosrel_fail(error, status, "%s: %s: %.300s", machine->specs[p].processor, network->model.name, inner.text);

@@ -12,6 +12,7 @@
 #include "backends/contention.h"
 #include "backends/fingerprint.h"
 #include "backends/monotonic.h"
+#include "backends/recast.h"
 #include "backends/rehearsal.h"
 #include "backends/telemetry.h"
 #include "sched/check.h"
@@ -30,6 +31,8 @@ typedef struct lab {
   cosrel_profile *out;
   cosrel_bench *benches[COSREL_PROCESSORS_MAX][COSREL_MODELS_MAX];
   cosrel_measurement measured[COSREL_PROCESSORS_MAX][COSREL_MODELS_MAX];
+  cosrel_measurement in_half[COSREL_PROCESSORS_MAX][COSREL_MODELS_MAX]; /* where p is measured in fp16, too */
+  cosrel_recast chosen;                                                 /* each unit in its faster precision */
   double power_w[COSREL_PROCESSORS_MAX]; /* of the device while p works; negative: unknown */
 } lab;
 
@@ -106,6 +109,7 @@ static void describe(const cosrel_machine *machine, const char *name, cosrel_pro
     if (!cosrel_machine_is_apart(machine, p)) out->host = p;
   }
   out->kappa_origin = out->base_origin = assumed;
+  out->tensor_bytes = sizeof(float);
 }
 
 /* ---- Units ---- */
@@ -135,8 +139,30 @@ typedef struct task {
   cosrel_status status;
 } task;
 
-/* A round of every model in turn, until there are enough. */
-static cosrel_status measure_models(lab *l, uint32_t p, cosrel_error *error) {
+static bool measures_half(const lab *l, uint32_t p) {
+  const cosrel_backend *backend = l->machine->backends[p];
+  cosrel_capability capability = {.fp16 = false};
+  if ((backend->ops->precisions >> COSREL_FP16 & 1) == 0) return false;
+  if (l->config->precisions != 0) return (l->config->precisions >> COSREL_FP16 & 1) != 0;
+  if (backend->ops->describe != NULL) backend->ops->describe(backend, &capability);
+  return capability.fp16;
+}
+
+/* Every model on p with all units in fp16. */
+static cosrel_status create_half(lab *l, uint32_t p, cosrel_recast *recast, cosrel_bench **benches,
+                                 cosrel_error *error) {
+  uint8_t all[COSREL_UNITS_MAX];
+  memset(all, COSREL_FP16, sizeof all);
+  cosrel_recast_open(l->machine, l->models, l->out->n_models, recast);
+  for (uint32_t m = 0; m < l->out->n_models && measures_half(l, p); m++) {
+    COSREL_TRY(cosrel_recast_prepare(recast, p, m, all, error));
+    COSREL_TRY(cosrel_bench_create(&recast->machine, p, &recast->models[m], l->config->rounds, &benches[m], error));
+  }
+  return COSREL_OK;
+}
+
+/* A round of every model in turn, until there are enough. `half`: [n_models], NULL where fp16 is not measured. */
+static cosrel_status measure_models(lab *l, uint32_t p, cosrel_bench *const *half, cosrel_error *error) {
   const cosrel_measure_config *config = l->config;
   uint32_t n = l->out->n_models;
   cosrel_status status = COSREL_OK;
@@ -146,28 +172,45 @@ static cosrel_status measure_models(lab *l, uint32_t p, cosrel_error *error) {
   for (uint32_t round = 0; round <= config->rounds; round++) {
     bool late = config->time > 0 && seconds() - start > cosrel_time_s(config->time);
     if (round > 1 && late) break;
-    for (uint32_t m = 0; m < n && status == COSREL_OK; m++)
+    for (uint32_t m = 0; m < n && status == COSREL_OK; m++) {
       status = stopped(l) ? cosrel_fail(error, COSREL_INTERRUPTED, "interrupted")
                           : cosrel_bench_round(l->benches[p][m], error);
+      if (status == COSREL_OK && half[m] != NULL) status = cosrel_bench_round(half[m], error);
+    }
     if (status != COSREL_OK) return status;
   }
   l->power_w[p] = power_between(mj, start, l);
   for (uint32_t m = 0; m < n; m++) COSREL_TRY(cosrel_bench_result(l->benches[p][m], &l->measured[p][m], error));
+  for (uint32_t m = 0; m < n; m++)
+    if (half[m] != NULL) COSREL_TRY(cosrel_bench_result(half[m], &l->in_half[p][m], error));
   return COSREL_OK;
+}
+
+static cosrel_status measure_precisions(lab *l, uint32_t p, cosrel_error *error) {
+  cosrel_bench *half[COSREL_MODELS_MAX] = {NULL};
+  cosrel_recast *recast = calloc(1, sizeof *recast);
+  if (recast == NULL)
+    return cosrel_fail(error, COSREL_NOMEM, "no memory to measure %s", l->machine->specs[p].processor);
+  cosrel_status status = create_half(l, p, recast, half, error);
+  if (status == COSREL_OK) status = measure_models(l, p, half, error);
+  for (uint32_t m = 0; m < COSREL_MODELS_MAX; m++) cosrel_bench_destroy(half[m]);
+  cosrel_recast_close(recast);
+  free(recast);
+  return status;
 }
 
 static void *run_task(void *self) {
   task *t = self;
   cosrel_machine_bind(t->lab->machine, t->p);
-  t->status = measure_models(t->lab, t->p, t->error);
+  t->status = measure_precisions(t->lab, t->p, t->error);
   return NULL;
 }
 
 static cosrel_status measure_processor(lab *l, uint32_t p, cosrel_error *error) {
   pthread_t thread;
   task t = {l, p, error, COSREL_OK};
-  say(l, "%s: units of %u models, up to %u rounds", l->machine->specs[p].processor, (unsigned)l->out->n_models,
-      (unsigned)l->config->rounds);
+  say(l, "%s: units of %u models%s, up to %u rounds", l->machine->specs[p].processor, (unsigned)l->out->n_models,
+      measures_half(l, p) ? " in fp32 and fp16" : "", (unsigned)l->config->rounds);
   if (pthread_create(&thread, NULL, run_task, &t) != 0)
     return cosrel_fail(error, COSREL_NOMEM, "%s: no thread to measure it", l->machine->specs[p].processor);
   pthread_join(thread, NULL);
@@ -185,8 +228,9 @@ static double submit_ns(const lab *l, uint32_t p) {
   return all[n / 2];
 }
 
-static double unit_bytes(const cosrel_unit *unit) {
-  return (double)sizeof(float) * ((double)unit->in_elems + (double)unit->out_elems + (double)unit->weights);
+static double unit_bytes(const cosrel_unit *unit, cosrel_precision precision) {
+  return (double)sizeof(float) * ((double)unit->in_elems + (double)unit->out_elems) +
+         (double)cosrel_precision_bytes(precision) * (double)unit->weights;
 }
 
 /* Highest traffic in bytes per ns of p's units, of the large ones if there are any: what memory gives. */
@@ -196,28 +240,58 @@ static double most_traffic(const lab *l, uint32_t p) {
     for (uint32_t u = 0; u < l->measured[p][m].n_units; u++) {
       const cosrel_measured *unit = &l->measured[p][m].units[u];
       if (unit->ns < 0) continue;
-      double bytes = unit_bytes(&l->out->models[m].model.units[u]), rate = bytes / unit->ns;
+      double bytes = unit_bytes(&l->out->models[m].model.units[u], COSREL_FP32), rate = bytes / unit->ns;
       most = fmax(most, rate);
       if (bytes >= traffic_least) most_large = fmax(most_large, rate);
     }
   return most_large > 0 ? most_large : most;
 }
 
+static void take_cost(lab *l, uint32_t p, uint32_t m, uint32_t u, double traffic, cosrel_precision precision,
+                      const cosrel_measured *unit) {
+  double bytes = unit_bytes(&l->out->models[m].model.units[u], precision);
+  *cosrel_profile_cost(l->out, m, u, p, precision) = (cosrel_cost){.mean_ns = unit->ns,
+                                                                   .cv = unit->cv,
+                                                                   .beta = fmin(bytes / unit->ns / traffic, 1),
+                                                                   .origin = {COSREL_TAG_MEASURED, SOURCE_MEASURED}};
+}
+
 static void take_costs(lab *l, uint32_t p) {
+  const cosrel_backend *backend = l->machine->backends[p];
   double submit = submit_ns(l, p);
-  for (uint32_t m = 0; m < l->out->n_models; m++) cosrel_measurement_settle(&l->measured[p][m], submit);
+  for (uint32_t m = 0; m < l->out->n_models; m++) {
+    cosrel_measurement_settle(&l->measured[p][m], submit);
+    cosrel_measurement_settle(&l->in_half[p][m], submit);
+  }
   double traffic = most_traffic(l, p);
   l->out->processors[p].launch_ns = submit;
   for (uint32_t m = 0; m < l->out->n_models; m++)
     for (uint32_t u = 0; u < l->measured[p][m].n_units; u++) {
-      const cosrel_measured *unit = &l->measured[p][m].units[u];
-      if (unit->ns < 0) continue;
-      *cosrel_profile_cost(l->out, m, u, p, COSREL_FP32) =
-          (cosrel_cost){.mean_ns = unit->ns,
-                        .cv = unit->cv,
-                        .beta = fmin(unit_bytes(&l->out->models[m].model.units[u]) / unit->ns / traffic, 1),
-                        .origin = {COSREL_TAG_MEASURED, SOURCE_MEASURED}};
+      const cosrel_network *network = l->machine->networks[l->models[m].network];
+      if (l->measured[p][m].units[u].ns < 0) continue;
+      take_cost(l, p, m, u, traffic, COSREL_FP32, &l->measured[p][m].units[u]);
+      if (l->in_half[p][m].units == NULL) continue;
+      if (backend->ops->supports(backend, network, u, COSREL_FP16))
+        take_cost(l, p, m, u, traffic, COSREL_FP16, &l->in_half[p][m].units[u]);
+      else
+        *cosrel_profile_cost(l->out, m, u, p, COSREL_FP16) = *cosrel_profile_cost(l->out, m, u, p, COSREL_FP32);
     }
+}
+
+/* Makes models ready in what a stream would choose that accepts fp32 and fp16. */
+static cosrel_status choose_precisions(lab *l, cosrel_error *error) {
+  uint8_t precisions[COSREL_UNITS_MAX];
+  cosrel_recast_open(l->machine, l->models, l->out->n_models, &l->chosen);
+  for (uint32_t p = 0; p < l->machine->n_processors; p++)
+    for (uint32_t m = 0; m < l->out->n_models; m++) {
+      for (uint32_t u = 0; u < l->out->models[m].model.n_units; u++) {
+        double half = cosrel_profile_cost(l->out, m, u, p, COSREL_FP16)->mean_ns;
+        bool faster = half >= 0 && half < cosrel_profile_cost(l->out, m, u, p, COSREL_FP32)->mean_ns;
+        precisions[u] = faster ? COSREL_FP16 : COSREL_FP32;
+      }
+      COSREL_TRY(cosrel_recast_prepare(&l->chosen, p, m, precisions, error));
+    }
+  return COSREL_OK;
 }
 
 /* ---- Links, contention, rehearsal, power ---- */
@@ -240,7 +314,7 @@ static cosrel_status measure_loads(const lab *l, cosrel_error *error) {
   for (uint32_t p = 0; p < l->machine->n_processors; p++) {
     cosrel_processor *processor = &l->out->processors[p];
     cosrel_measured_link load;
-    COSREL_TRY(cosrel_measure_load(l->machine, p, &load, error));
+    COSREL_TRY(cosrel_measure_load(&l->chosen.machine, p, &load, error));
     processor->load_ns = load.latency_ns;
     processor->load_ns_per_byte = load.ns_per_byte;
     processor->load_origin = (cosrel_origin){COSREL_TAG_MEASURED, SOURCE_MEASURED};
@@ -300,15 +374,17 @@ static cosrel_status rehearse(const lab *l, cosrel_error *error) {
   cosrel_rehearsal rehearsal;
   if (l->config->rehearsal_time <= 0) return COSREL_OK;
   say(l, "what segments cost in a run");
-  COSREL_TRY(
-      cosrel_rehearse(l->machine, l->out, l->models, l->config->rehearsal_time, l->config->stop, &rehearsal, error));
+  COSREL_TRY(cosrel_rehearse(&l->chosen.machine, l->out, l->chosen.models, l->config->rehearsal_time, l->config->stop,
+                             &rehearsal, error));
   if (stopped(l)) return cosrel_fail(error, COSREL_INTERRUPTED, "interrupted");
   for (uint32_t p = 0; p < l->machine->n_processors; p++) {
     l->out->processors[p].launch_ns = rehearsal.launch_ns[p];
     for (uint32_t m = 0; m < l->out->n_models; m++)
       for (uint32_t u = 0; u < l->out->models[m].model.n_units; u++) {
-        cosrel_cost *cost = cosrel_profile_cost(l->out, m, u, p, COSREL_FP32);
-        if (cost->mean_ns > 0) cost->mean_ns *= rehearsal.slower[p][m];
+        for (int k = 0; k < COSREL_PRECISION_COUNT; k++) {
+          cosrel_cost *cost = cosrel_profile_cost(l->out, m, u, p, (cosrel_precision)k);
+          if (cost->mean_ns > 0) cost->mean_ns *= rehearsal.slower[p][m];
+        }
       }
   }
   return COSREL_OK;
@@ -344,6 +420,7 @@ static cosrel_status make(lab *l, cosrel_error *error) {
   double base = measure_base(l);
   for (uint32_t p = 0; p < n; p++) COSREL_TRY(measure_processor(l, p, error));
   for (uint32_t p = 0; p < n; p++) take_costs(l, p);
+  COSREL_TRY(choose_precisions(l, error));
   take_power(l, base);
   COSREL_TRY(measure_links(l, error));
   COSREL_TRY(measure_loads(l, error));
@@ -357,7 +434,9 @@ static void lab_clear(lab *l) {
     for (uint32_t m = 0; m < COSREL_MODELS_MAX; m++) {
       cosrel_bench_destroy(l->benches[p][m]);
       cosrel_measurement_clear(&l->measured[p][m]);
+      cosrel_measurement_clear(&l->in_half[p][m]);
     }
+  cosrel_recast_close(&l->chosen);
   free(l);
 }
 

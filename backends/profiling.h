@@ -12,7 +12,11 @@ typedef struct cosrel_measure_config {
   cosrel_time time;      /* on a processor no round begins after this, but one is made in any case; 0: no limit */
   cosrel_time pair_time; /* for contention, per pair of processors; 0: it is not measured */
   cosrel_time rehearsal_time; /* for the cost of a segment in a run; 0: only submitting is measured */
-  const char *sensors;        /* "/sys" for watts where powercap tells, or a folder like it; NULL: they are assumed */
+  /* A bit per cosrel_precision to be measured, fp32 among them, on each processor that computes in it at all; 0: fp32,
+   * and fp16 on processors whose arithmetic is faster in it (cosrel_capability.fp16). Models take turns in each
+   * precision, so there are fewer rounds in the same time. */
+  uint32_t precisions;
+  const char *sensors; /* "/sys" for watts where powercap tells, or a folder like it; NULL: they are assumed */
   /* Optional: asked between rounds; ends the measurement with COSREL_INTERRUPTED. */
   bool (*stop)(void);
   /* Optional: told what comes next, one line; from any thread, one at a time. */
@@ -31,7 +35,11 @@ uint32_t cosrel_profiled_models(const cosrel_workload *workload, const cosrel_so
  * share of the highest traffic seen on that processor. launch_ns and a factor for each model's units come from the
  * rehearsal: what segments cost in a run. What is not measured is tagged assumed: no contention, 1 W busy, 0.1 W idle.
  * The first processor that works in host memory is the host. *out is checked and owned by the caller
- * (cosrel_profile_clear); names of processors come from the specs. */
+ * (cosrel_profile_clear); names of processors come from the specs.
+ *
+ * In fp16, what a unit costs is measured apart where the backend computes it otherwise then; other units cost what they
+ * do in fp32. Contention is measured in fp32; loading and the rehearsal in the faster precision of each unit, and what
+ * the rehearsal says of a model holds for both. */
 cosrel_status cosrel_profile_measure(const cosrel_machine *machine, const cosrel_profiled_model *models,
                                      uint32_t n_models, const cosrel_measure_config *config, const char *name,
                                      cosrel_profile *out, cosrel_error *error);

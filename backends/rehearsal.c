@@ -108,7 +108,7 @@ static void make_workload(stage *stage, const cosrel_profile *profile, const cos
     cosrel_stream *stream = &w->streams[s];
     snprintf(stream->name, sizeof stream->name, "%u", s);
     memcpy(stream->model, profile->models[m].model.name, sizeof stream->model);
-    stream->precisions = 1u << COSREL_FP32;
+    stream->precisions = 1u << COSREL_FP32 | 1u << COSREL_FP16; /* as a stream by default */
     stream->arrivals = (cosrel_arrivals){
         .kind = COSREL_ARRIVALS_CLOSED, .rate_hz = 1, .burst_ratio = 3, .burst_share = 0.2, .burst_s = 0.5};
     stream->priority = 1;

@@ -20,7 +20,8 @@ typedef struct cosrel_rehearsal {
 
 /* A closed loop of one stream per model and processor (as many models as streams allow), each request on its
  * stream's processor as far as that can run it, for `time`. The simulation knows `profile`, contention included, whose
- * launch costs are those of submitting alone. models[m] belongs to profile->models[m]. `stop` as in the runtime's
+ * launch costs are those of submitting alone. models[m] belongs to profile->models[m]; where the profile has costs in
+ * fp16, networks must be prepared in the faster precision of each unit. `stop` as in the runtime's
  * config. */
 cosrel_status cosrel_rehearse(const cosrel_machine *machine, const cosrel_profile *profile,
                               const cosrel_profiled_model *models, cosrel_time time, bool (*stop)(void),

@@ -386,6 +386,14 @@ void cosrel_case_set_load(cosrel_case *c, double load) {
     c->streams[s].rate_hz = c->workload->streams[s].arrivals.rate_hz * (load > 0 ? load * c->lambda_star : 1.0);
 }
 
+bool cosrel_case_uses(const cosrel_case *c, uint32_t s, cosrel_precision precision) {
+  const cosrel_stream_case *sc = &c->streams[s];
+  for (uint32_t p = 0; p < c->n_processors; p++)
+    for (uint32_t u = 0; u < sc->n_units; u++)
+      if (sc->limit[p][u] > u && sc->precision[p][u] == (uint8_t)precision) return true;
+  return false;
+}
+
 bool cosrel_case_is_closed(const cosrel_case *c) {
   for (uint32_t s = 0; s < c->n_streams; s++)
     if (c->streams[s].arrivals != COSREL_ARRIVALS_CLOSED) return false;

@@ -87,6 +87,8 @@ void cosrel_case_destroy(cosrel_case *c);
 void cosrel_case_set_arrivals(cosrel_case *c, cosrel_arrivals_kind kind);
 /* Rates become load * lambda_star * nominal; load 0 restores the nominal ones. Needs lambda_star > 0. */
 void cosrel_case_set_load(cosrel_case *c, double load);
+/* Does some processor run some unit of stream s in this precision? */
+bool cosrel_case_uses(const cosrel_case *c, uint32_t s, cosrel_precision precision);
 /* True when every stream is closed. */
 bool cosrel_case_is_closed(const cosrel_case *c);
 

@@ -25,6 +25,7 @@ typedef struct stream_outputs {
   uint32_t n;
   output *outputs; /* [n] */
   bool any;        /* has a request been completed? */
+  double tolerance, furthest;
 } stream_outputs;
 
 struct cosrel_outputs {
@@ -57,6 +58,7 @@ static cosrel_status create_stream(cosrel_outputs *outputs, const cosrel_sources
   stream_outputs *so = &outputs->streams[s];
   const char *name = outputs->workload->streams[s].name;
   so->network = sources->networks[sources->streams[s].network];
+  so->tolerance = COSREL_VERIFY_TOLERANCE;
   const cosrel_net *net = &so->network->net;
   so->outputs = calloc(net->n_outputs, sizeof *so->outputs);
   if (so->outputs == NULL) goto no_memory;
@@ -108,16 +110,19 @@ void cosrel_outputs_destroy(cosrel_outputs *outputs) {
 }
 
 /* The comparison is written so that NaN differs from everything. */
-static cosrel_status compare(const output *o, const char *stream, uint64_t sequence, const char *name,
-                             cosrel_error *error) {
-  double allowed = COSREL_VERIFY_TOLERANCE * o->largest;
+static cosrel_status compare(stream_outputs *so, const output *o, const char *stream, uint64_t sequence,
+                             const char *name, cosrel_error *error) {
+  double allowed = so->tolerance * o->largest, furthest = 0;
   for (uint64_t k = 0; k < o->n; k++) {
-    if (fabs((double)o->got[k] - (double)o->expected[k]) <= allowed) continue;
+    double apart = fabs((double)o->got[k] - (double)o->expected[k]);
+    furthest = fmax(furthest, apart);
+    if (apart <= allowed) continue;
     return cosrel_fail(error, COSREL_INTERNAL,
                        "stream %s, request %" PRIu64 ", output %.60s, element %" PRIu64
                        ": expected %.9g, got %.9g (at most %.3g apart)",
                        stream, sequence, name, k, (double)o->expected[k], (double)o->got[k], allowed);
   }
+  if (furthest > 0) so->furthest = fmax(so->furthest, furthest / o->largest);
   return COSREL_OK;
 }
 
@@ -131,7 +136,7 @@ static cosrel_status on_output(void *self, uint32_t stream, uint64_t sequence, c
     if (status != COSREL_OK)
       return cosrel_fail(error, status, "stream %s, request %" PRIu64 ": output %.60s cannot be read: %s", name,
                          sequence, network->net.output_names[i], cosrel_status_text(status));
-    if (outputs->verify) status = compare(&so->outputs[i], name, sequence, network->net.output_names[i], error);
+    if (outputs->verify) status = compare(so, &so->outputs[i], name, sequence, network->net.output_names[i], error);
     if (status != COSREL_OK) return status;
   }
   so->any = true;
@@ -146,7 +151,21 @@ void cosrel_outputs_listen(cosrel_outputs *outputs, cosrel_stream_io *io) {
   }
 }
 
+void cosrel_outputs_expect(cosrel_outputs *outputs, const cosrel_case *c) {
+  for (uint32_t s = 0; s < c->n_streams; s++)
+    outputs->streams[s].tolerance =
+        cosrel_case_uses(c, s, COSREL_FP16) ? COSREL_VERIFY_TOLERANCE_FP16 : COSREL_VERIFY_TOLERANCE;
+}
+
 uint64_t cosrel_outputs_compared(const cosrel_outputs *outputs) { return outputs->compared; }
+
+double cosrel_outputs_tolerance(const cosrel_outputs *outputs, uint32_t stream) {
+  return outputs->streams[stream].tolerance;
+}
+
+double cosrel_outputs_furthest(const cosrel_outputs *outputs, uint32_t stream) {
+  return outputs->streams[stream].furthest;
+}
 
 /* "folder/stream.npy" or "folder/stream-output.npy". */
 static void make_path(char *path, size_t size, const char *folder, const char *stream, const char *name) {
