@@ -187,8 +187,8 @@ static inline float **aid_outputs(const cosrel_network *network, const void *are
   return outputs;
 }
 
-/* Do all outputs agree within 1e-4 of the largest element and 1e-3 of each? Else a line says where not. */
-static inline bool aid_agree(const cosrel_net *net, float **got, float **expected, char why[256]) {
+/* Do all outputs agree within `share` of the largest element and 1e-3 of each? Else a line says where not. */
+static inline bool aid_agree_within(const cosrel_net *net, float **got, float **expected, float share, char why[256]) {
   for (uint32_t i = 0; i < net->n_outputs; i++) {
     uint64_t n = cosrel_shape_elements(&net->values[net->outputs[i]].tensor.shape);
     float largest = 0;
@@ -197,13 +197,16 @@ static inline bool aid_agree(const cosrel_net *net, float **got, float **expecte
     }
     for (uint64_t k = 0; k < n; k++) {
       float a = got[i][k], b = expected[i][k];
-      if (a == b || (isnan(a) && isnan(b)) || fabsf(a - b) <= 1e-4F * largest + 1e-3F * fabsf(b)) continue;
+      if (a == b || (isnan(a) && isnan(b)) || fabsf(a - b) <= share * largest + 1e-3F * fabsf(b)) continue;
       snprintf(why, 256, "output %u, element %llu of %llu: %g, expected %g", i, (unsigned long long)k,
                (unsigned long long)n, a, b);
       return false;
     }
   }
   return true;
+}
+static inline bool aid_agree(const cosrel_net *net, float **got, float **expected, char why[256]) {
+  return aid_agree_within(net, got, expected, 1e-4F, why);
 }
 
 #endif

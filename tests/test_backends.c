@@ -24,7 +24,12 @@
 typedef struct target {
   const cosrel_backend_ops *ops;
   char device[COSREL_NAME_MAX]; /* empty: its default */
+  cosrel_precision precision;   /* of the units that support it; the others are computed in fp32 */
 } target;
+
+/* Of results in fp16, as a share of the largest element; wide enough for one layer whose output is clipped to a small
+ * part of what it has added up, and for whole networks. */
+static const float half_share = 2e-2F;
 
 static uint32_t list_targets(target targets[TARGETS_MAX]) {
   uint32_t n = 0;
@@ -40,10 +45,23 @@ static uint32_t list_targets(target targets[TARGETS_MAX]) {
   return n;
 }
 
-/* "armnn:CpuRef" */
+/* The same, and those that compute in fp16 once more for that. */
+static uint32_t list_precisions(target targets[TARGETS_MAX]) {
+  uint32_t n = list_targets(targets), n_wide = n;
+  for (uint32_t t = 0; t < n_wide; t++) {
+    if ((targets[t].ops->precisions >> COSREL_FP16 & 1) == 0) continue;
+    assert_true(n < TARGETS_MAX);
+    targets[n] = targets[t];
+    targets[n++].precision = COSREL_FP16;
+  }
+  return n;
+}
+
+/* "armnn:CpuRef", "opencl fp16" */
 static const char *name_of(const target *t) {
-  static char name[2 * COSREL_NAME_MAX];
-  snprintf(name, sizeof name, "%s%s%s", t->ops->name, t->device[0] != '\0' ? ":" : "", t->device);
+  static char name[3 * COSREL_NAME_MAX];
+  snprintf(name, sizeof name, "%s%s%s%s", t->ops->name, t->device[0] != '\0' ? ":" : "", t->device,
+           t->precision == COSREL_FP16 ? " fp16" : "");
   return name;
 }
 
@@ -69,7 +87,8 @@ static void print_operators(uint32_t which, const target *t) {
   uint32_t n;
   const cosrel_operator *table = cosrel_operator_table(&n);
   for (int side = 0; side < 2; side++) {
-    printf("%s %s:", name_of(t), side == 0 ? "computed" : "left to others");
+    const char *others = t->precision == COSREL_FP32 ? "left to others" : "computed in fp32";
+    printf("%s %s:", name_of(t), side == 0 ? "computed" : others);
     uint32_t total = 0;
     for (uint32_t i = 0; i < n; i++) {
       total += tally[which][i][side];
@@ -98,7 +117,9 @@ static bool open_plain(machine *m, const target *t, const cosrel_network *networ
   cosrel_status status = cosrel_backend_open(&spec, &m->backend, &error);
   if (status == COSREL_UNSUPPORTED) return false;
   if (status != COSREL_OK) fail_msg("%s", error.text);
-  if (t->ops->prepare(m->backend, network, NULL, &m->prepared, &error) != COSREL_OK) fail_msg("%s", error.text);
+  uint8_t precisions[COSREL_UNITS_MAX];
+  memset(precisions, t->precision, sizeof precisions);
+  if (t->ops->prepare(m->backend, network, precisions, &m->prepared, &error) != COSREL_OK) fail_msg("%s", error.text);
   return true;
 }
 
@@ -188,14 +209,20 @@ static bool check_network(uint32_t which, const target *t, const cosrel_network 
                           float **expected, uint32_t threads, char why[256]) {
   machine m;
   if (!open_machine(&m, t, network, threads)) return true;
-  bool good = true;
+  bool good = true, any = false;
   for (uint32_t u = 0; u < network->model.n_units; u++)
-    count_operators(which, network, u, t->ops->supports(m.backend, network, u, COSREL_FP32));
+    any = any || t->ops->supports(m.backend, network, u, t->precision);
+  if (!any && t->precision != COSREL_FP32) { /* it would be what it is in fp32 */
+    close_machine(&m);
+    return true;
+  }
+  for (uint32_t u = 0; u < network->model.n_units; u++)
+    count_operators(which, network, u, t->ops->supports(m.backend, network, u, t->precision));
   uint32_t n_rounds = is_slow(t) && count_macs(network) > 1000000 ? 1 : 2;
   for (uint32_t round = 0; round < n_rounds && good; round++) {
     void *arena = aid_arena(network);
     float **outputs = run_request(&m, network, inputs, round == 0 ? network->model.n_units : 1, arena);
-    good = aid_agree(&network->net, outputs, expected, why);
+    good = aid_agree_within(&network->net, outputs, expected, t->precision == COSREL_FP16 ? half_share : 1e-4F, why);
     aid_free(outputs, network->net.n_outputs);
     free(arena);
   }
@@ -486,7 +513,7 @@ static const struct {
 static void operators_agree_with_the_reference(void **state) {
   (void)state;
   target targets[TARGETS_MAX];
-  uint32_t n_targets = list_targets(targets);
+  uint32_t n_targets = list_precisions(targets);
   for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
     uint32_t drawn = 0, checked = 0, draws = few_draws() > 0 ? few_draws() : DRAWS;
     for (; drawn < draws; drawn++) {
@@ -566,13 +593,14 @@ static void check_everywhere(const char *path, cosrel_network *network, uint32_t
   float **inputs = aid_inputs(&network->net, 1), **expected = aid_expected(&network->net, inputs);
   char why[256];
   target targets[TARGETS_MAX];
-  for (uint32_t t = 0, n = list_targets(targets); t < n; t++) {
+  for (uint32_t t = 0, n = list_precisions(targets); t < n; t++) {
     if (strcmp(targets[t].ops->name, "reference") == 0) continue; /* it is what `expected` is */
     if (is_slow(&targets[t]) && count_macs(network) > slow_macs && getenv("COSREL_SLOW") == NULL) {
       n_left_out++;
       continue;
     }
-    if (!check_network(t, &targets[t], network, inputs, expected, is_slow(&targets[t]) ? 1 : threads, why))
+    if (!check_network(t, &targets[t], network, inputs, expected, is_slow(&targets[t]) ? 1 : threads, half_network,
+                       why))
       fail_msg("%s: %s: %s", name_of(&targets[t]), path, why);
   }
   aid_free(inputs, network->net.n_inputs);

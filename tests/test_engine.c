@@ -595,8 +595,44 @@ static void test_normal_quantile(void **unused) {
   for (double u = 0x1p-53; u < 1e-3; u *= 1.5) near(cosrel_normal_quantile(u), gsl_cdf_ugaussian_Pinv(u), 3e-7);
 }
 
+/* Of each unit the fastest precision that the stream accepts, fp32 where fp16 is no faster; tensors are as wide as
+ * that, unless the profile says how wide they are. */
+static void test_a_case_chooses_precisions(void **state) {
+  (void)state;
+  fixture f;
+  fixture_begin(&f, 2);
+  fixture_chain(&f, "m", 3, (double[]){1, 1, 1, 1, 1, 1});
+  f.profile.links[0][1].ns_per_byte = f.profile.links[1][0].ns_per_byte = 1;
+  cosrel_profile_cost(&f.profile, 0, 1, 1, COSREL_FP16)->mean_ns = 0.5e6;
+  cosrel_profile_cost(&f.profile, 0, 2, 1, COSREL_INT8)->mean_ns = 0.1e6;
+  fixture_stream(&f, "m", COSREL_ARRIVALS_CLOSED, 1);
+  fixture_stream(&f, "m", COSREL_ARRIVALS_CLOSED, 1)->precisions = 1u << COSREL_FP32;
+  for (int fixed = 0; fixed < 2; fixed++) {
+    f.profile.tensor_bytes = fixed ? 4 : 0;
+    fixture_compile(&f);
+    static const uint8_t both[] = {COSREL_FP32, COSREL_FP16, COSREL_FP32}, wide[3] = {COSREL_FP32};
+    const cosrel_stream_case *s = f.c.streams;
+    assert_memory_equal(s[0].precision[1], both, sizeof both);
+    assert_memory_equal(s[0].precision[0], wide, sizeof wide);
+    assert_memory_equal(s[1].precision[1], wide, sizeof wide);
+    assert_true(cosrel_case_uses(&f.c, 0, COSREL_FP16) && !cosrel_case_uses(&f.c, 1, COSREL_FP16));
+    assert_int_equal(s[1].weights, 1);
+    for (uint32_t tensor = 0; tensor < 3; tensor++) { /* 1000 elements from the second processor to the first */
+      double bytes = tensor == 2 ? 2 : 4;
+      if (tensor == 0) bytes = 2; /* the input, in the narrowest */
+      double latency = f.profile.links[1][0].latency_ns;
+      assert_true(fabs((double)s[0].transfer[tensor * 4 + 2] - latency - 1000 * (fixed ? 4 : bytes)) < 1);
+      assert_true(fabs((double)s[1].transfer[tensor * 4 + 2] - latency - 4000) < 1);
+    }
+    cosrel_case_destroy(&f.c);
+  }
+  fixture_compile(&f);
+  fixture_end(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_a_case_chooses_precisions),
       cmocka_unit_test(test_isolated_latency_is_the_exhaustive_optimum),
       cmocka_unit_test(test_isolated_latency_by_hand),
       cmocka_unit_test(test_unknown_model_and_unrunnable_unit_fail),

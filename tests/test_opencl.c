@@ -381,6 +381,10 @@ static void choices_are_kept_and_checked(void **state) {
   assert_int_equal(choose(&m, &l, &way), 1);
   assert_int_equal(choose(&m, &l, &again), 0); /* from disk */
   assert_memory_equal(&way, &again, sizeof way);
+  cosrel_cl_layer half = l; /* in fp16 it is another layer */
+  half.half = COSREL_CL_HALF_WEIGHTS;
+  assert_int_equal(choose(&m, &half, &again), 1);
+  assert_int_equal(choose(&m, &half, &again), 0);
   tuning_path(path);
   FILE *file = fopen(path, "r+b"); /* damaged: measured anew, and written */
   assert_non_null(file);

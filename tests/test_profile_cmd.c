@@ -269,6 +269,53 @@ static void test_mean(void **state) {
   cosrel_profile_clear(&a);
 }
 
+/* Where fp16 is asked for, every unit of a processor that offers it has a cost in it, the same as in fp32 where there
+ * are no weights; a processor that does not offer it has none. Without asking, only a device that computes in it has.
+ */
+static void test_precisions(void **state) {
+  (void)state;
+  cosrel_backend_spec spec = {.processor = "gpu", .backend = "opencl"};
+  cosrel_backend *backend;
+  cosrel_error error = {""};
+  const char *model = "zoo:squeezenet1_1@32";
+  refused(run("profile %s -o %s --precisions fp16", model, path_of("none.json")), "--precisions: expected fp32 among");
+  refused(run("profile %s -o %s --precisions fp32,int8", model, path_of("none.json")), "got fp32,int8");
+  refused(run("profile %s -o %s --precisions fp32,", model, path_of("none.json")), "got fp32,");
+  refused(run("profile %s -o %s --precisions fp32,fp16,fp32", model, path_of("none.json")), "got fp32,fp16,fp32");
+  refused(run("profile %s -o %s --precisions fp32,fp16 --processor one=reference", model, path_of("none.json")),
+          "none of the processors offers fp16");
+  assert_int_not_equal(access(path_of("none.json"), F_OK), 0);
+  if (cosrel_backend_open(&spec, &backend, &error) != COSREL_OK) {
+    printf("skipped: cosrel profile in fp16 (%s)\n", error.text);
+    return;
+  }
+  cosrel_capability capability = {.fp16 = false};
+  backend->ops->describe(backend, &capability);
+  backend->ops->close(backend);
+  setenv("COSREL_TUNE", "0", 1);
+  setenv("COSREL_CACHE", folder, 1);
+  for (int asked = 0; asked < 2; asked++) {
+    works(run("profile %s -o %s " QUICK " --processor cpu=reference gpu=opencl%s", model, path_of("half.json"),
+              asked ? " --precisions fp16,fp32" : ""));
+    cosrel_profile p = read_profile("half.json");
+    const cosrel_model *m = &p.models[0].model;
+    uint32_t n_equal = 0;
+    assert_int_equal(p.tensor_bytes, 4);
+    for (uint32_t u = 0; u < m->n_units; u++) {
+      double wide = cosrel_profile_cost(&p, 0, u, 1, COSREL_FP32)->mean_ns;
+      double half = cosrel_profile_cost(&p, 0, u, 1, COSREL_FP16)->mean_ns;
+      assert_true(cosrel_profile_cost(&p, 0, u, 0, COSREL_FP16)->mean_ns < 0);
+      assert_true(wide > 0 && (half > 0) == (asked || capability.fp16));
+      if (m->units[u].weights == 0 && half > 0) assert_true(half == wide);
+      n_equal += half == wide;
+    }
+    assert_true(n_equal < m->n_units / 2); /* most units are convolutions */
+    cosrel_profile_clear(&p);
+  }
+  unsetenv("COSREL_CACHE");
+  unsetenv("COSREL_TUNE");
+}
+
 static void test_bad_command_lines(void **state) {
   (void)state;
   const char *out = path_of("none.json");
@@ -370,6 +417,7 @@ int main(void) {
       cmocka_unit_test(test_a_profile_goes_everywhere),
       cmocka_unit_test(test_merge),
       cmocka_unit_test(test_mean),
+      cmocka_unit_test(test_precisions),
       cmocka_unit_test(test_bad_command_lines),
       cmocka_unit_test(test_interrupt_writes_nothing),
       cmocka_unit_test(test_power),

@@ -244,7 +244,7 @@ static void test_a_prefetch_minds_what_it_evicts(void **unused) {
   }
 }
 
-/* Streams of one model share its weights when they accept the same precisions: those decide what the weights are. */
+/* Streams of one model share its weights when it runs in the same precisions: those decide what the weights are. */
 static void test_streams_share_weights(void **unused) {
   (void)unused;
   fixture f;
@@ -252,12 +252,14 @@ static void test_streams_share_weights(void **unused) {
   fixture_chain(&f, "m", 2, (double[]){1, 1});
   weigh(&f, 1000);
   f.profile.models[0].model.units[1].weights = 500;
-  for (int i = 0; i < 3; i++) fixture_stream(&f, "m", COSREL_ARRIVALS_CLOSED, 1);
+  for (int i = 0; i < 4; i++) fixture_stream(&f, "m", COSREL_ARRIVALS_CLOSED, 1);
   f.workload.streams[2].precisions = 1u << COSREL_INT8;
+  f.workload.streams[3].precisions = 1u << COSREL_INT8 | 1u << COSREL_FP32; /* fp32 costs no more */
   limit(&f, 0, 9000);
   fixture_compile(&f);
   assert_int_equal(f.c.streams[1].weights, 0);
   assert_int_equal(f.c.streams[2].weights, 2);
+  assert_int_equal(f.c.streams[3].weights, 0);
   assert_int_equal(f.c.streams[0].weight_bytes[0], 6000);
   assert_int_equal(f.c.streams[2].weight_bytes[0], 1500);
   f.c.prefetch = false;

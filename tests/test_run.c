@@ -495,6 +495,69 @@ static void test_run_on_opencl(void **state) {
   unsetenv("COSREL_TUNE");
 }
 
+static json_t *verified_stream(const json_t *root, size_t i) {
+  return json_array_get(json_object_get(json_object_get(root, "verified"), "streams"), i);
+}
+
+/* One model, by streams that accept fp32, fp16, and both: each gets what it accepts. Weights in fp16 put outputs
+ * further off than fp32 ever does, so the tolerance of fp32 shows that its stream has not run in fp16, nor the other in
+ * fp32. */
+static void test_run_in_half(void **state) {
+  (void)state;
+  static const char text[] =
+      "{\"format\": \"cosrel-workload\", \"version\": 1, \"name\": \"halves\", \"streams\": ["
+      "{\"name\": \"wide\", \"model\": \"squeezenet1_1@32\", \"precisions\": [\"fp32\"], "
+      "\"arrivals\": {\"kind\": \"closed\", \"rate_hz\": 1}}, "
+      "{\"name\": \"half\", \"model\": \"squeezenet1_1@32\", \"precisions\": [\"fp16\"], "
+      "\"arrivals\": {\"kind\": \"closed\", \"rate_hz\": 1}}, "
+      "{\"name\": \"any\", \"model\": \"squeezenet1_1@32\", "
+      "\"arrivals\": {\"kind\": \"closed\", \"rate_hz\": 1}}]}";
+  char line[1024], *output = fixture_alloc(1, OUTPUT_MAX);
+  write_text("halves.json", text);
+  snprintf(line, sizeof line, "run --workload %s --policy eft --processor cpu=reference", path_of("halves.json"));
+  refused(line, "stream half: no processor of measured-here runs unit conv1 of squeezenet1_1@32 in a precision that");
+  cosrel_backend_spec spec = {.processor = "gpu", .backend = "opencl"};
+  cosrel_backend *backend;
+  cosrel_error error = {""};
+  if (cosrel_backend_open(&spec, &backend, &error) != COSREL_OK) {
+    printf("skipped: cosrel run in fp16 (%s)\n", error.text);
+    free(output);
+    return;
+  }
+  backend->ops->close(backend);
+  setenv("COSREL_TUNE", "0", 1);
+  setenv("COSREL_CACHE", path_of("cache"), 1);
+  for (int limited = 0; limited < 2; limited++) {
+    /* 3 MiB hold the weights in fp16, not in fp32, so the processor in host memory has to run the first stream */
+    snprintf(line, sizeof line,
+             "run --workload %s --policy round-robin --duration 0.5 --verify --json --processor cpu=%s:threads=1 "
+             "gpu=opencl%s",
+             path_of("halves.json"), cosrel_backend_table()[0]->name, limited ? " --memory gpu=3" : "");
+    assert_int_equal(run(line, "2>/dev/null", output), 0);
+    json_t *root = parse(output), *wide = verified_stream(root, 0), *half = verified_stream(root, 1);
+    assert_string_equal(json_string_value(json_object_get(wide, "precision")), "fp32");
+    assert_true(json_number_value(json_object_get(wide, "tolerance")) == COSREL_VERIFY_TOLERANCE);
+    assert_string_equal(json_string_value(json_object_get(half, "precision")), "fp16");
+    assert_true(json_number_value(json_object_get(half, "tolerance")) == COSREL_VERIFY_TOLERANCE_FP16);
+    assert_true(json_number_value(json_object_get(half, "furthest")) > COSREL_VERIFY_TOLERANCE / 2);
+    for (size_t s = 0; s < 3; s++) {
+      const json_t *stream = json_array_get(json_object_get(root, "streams"), s);
+      assert_true(json_integer_value(json_object_get(stream, "completed")) > 0);
+    }
+    if (limited) {
+      const json_t *memory = json_array_get(json_object_get(root, "memory"), 0); /* of gpu alone */
+      assert_in_range(json_integer_value(json_object_get(memory, "peak_bytes")), 2 << 20, 3 << 20);
+    }
+    json_decref(root);
+  }
+  snprintf(line, sizeof line, "run --workload %s --policy eft --processor gpu=opencl --memory gpu=2",
+           path_of("halves.json"));
+  refused(line, "needed of budget: gpu ");
+  free(output);
+  unsetenv("COSREL_CACHE");
+  unsetenv("COSREL_TUNE");
+}
+
 /* A profile made here is taken up, with its processors; one of other units, or without processors, is not. */
 static void test_run_with_a_profile(void **state) {
   (void)state;
@@ -686,6 +749,7 @@ int main(void) {
       cmocka_unit_test(test_a_wrong_output_is_found),
       cmocka_unit_test(test_run_command),
       cmocka_unit_test(test_run_on_opencl),
+      cmocka_unit_test(test_run_in_half),
       cmocka_unit_test(test_run_with_a_profile),
       cmocka_unit_test(test_run_with_little_memory),
       cmocka_unit_test(test_run_files),
