@@ -355,7 +355,8 @@ int cosrel_cmd_run(int argc, char **argv) {
       "run",
       "--workload W --policy NAME|FILE [options]",
       "Executes the models of a workload on this machine's processors under one policy. Without --profile every\n"
-      "unit is measured first. A stream's network is its `file`, or the zoo's network of its model's name.",
+      "unit is measured first. A stream's network is its `file`, or the zoo's network of its model's name. Units run\n"
+      "in the precision that costs least of those that the stream accepts.",
       "cosrel run --workload experiments/workloads/test/drone.json --policy eft --duration 5 \\\n"
       "    --processor cpu0=xnnpack:cores=0 --processor cpu1=xnnpack:cores=1 --verify",
       0,
@@ -377,8 +378,9 @@ int cosrel_cmd_run(int argc, char **argv) {
        false},
       {"trace", COSREL_OPTION_TEXT, &q.trace, "F", "writes the run's trace", 0, 0, false},
       {"perfetto", COSREL_OPTION_TEXT, &q.perfetto, "F", "writes a timeline for ui.perfetto.dev", 0, 0, false},
-      {"verify", COSREL_OPTION_FLAG, &q.verify, NULL, "compares every output with the reference executor's", 0, 0,
-       false},
+      {"verify", COSREL_OPTION_FLAG, &q.verify, NULL,
+       "compares every output with the reference executor's: off by 1e-4 of the largest value at most, 2e-2 in fp16", 0,
+       0, false},
       {"outputs", COSREL_OPTION_TEXT, &q.outputs, "DIR", "writes each stream's last output as DIR/STREAM.npy", 0, 0,
        false},
       {"fault", COSREL_OPTION_FILES, &q.faults, "SPEC...", COSREL_FAULT_HELP, 0, 0, false},

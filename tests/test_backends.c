@@ -599,8 +599,7 @@ static void check_everywhere(const char *path, cosrel_network *network, uint32_t
       n_left_out++;
       continue;
     }
-    if (!check_network(t, &targets[t], network, inputs, expected, is_slow(&targets[t]) ? 1 : threads, half_network,
-                       why))
+    if (!check_network(t, &targets[t], network, inputs, expected, is_slow(&targets[t]) ? 1 : threads, why))
       fail_msg("%s: %s: %s", name_of(&targets[t]), path, why);
   }
   aid_free(inputs, network->net.n_inputs);
