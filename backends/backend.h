@@ -16,8 +16,8 @@
  * arena; buffers stay owned by their owner. COSREL_INTERRUPTED: cancelled or over its time; the instance stays usable.
  * COSREL_IO: the device is lost; only buffer_destroy, release and close may follow, and perhaps another open: a probe
  * does that (backends/runtime/worker.c). wait must return within its budget plus one second: the runtime abandons a
- * worker that does not. read and write have no budget of their own: where one does not return, its worker is abandoned
- * after the segment's budget, and so is another processor's that waits for a tensor from there, until it does.
+ * worker that does not. read and write have no budget of their own: where one does not return, the worker that called
+ * it is abandoned after its segment's budget, be it this processor's or one that fetches a tensor from here.
  *
  * NaN: memory of a processor's own is looked at only when it is copied from there. What is computed from a NaN must
  * hold one, so that a bad tensor that stays there is seen in the end.

@@ -68,6 +68,7 @@ typedef struct fake {
   pthread_mutex_t lock;
   pthread_cond_t changed;
   bool closed; /* the gate: segments wait inside `wait` while it is closed */
+  bool shut;   /* the same for `write` */
   bool cancelled;
   uint32_t n_segments, n_waiting, reads, writes;
   const cosrel_case *c;
@@ -168,7 +169,11 @@ static inline void fake_buffer_destroy(cosrel_backend *backend, cosrel_buffer *b
 }
 static inline cosrel_status fake_write(cosrel_backend *backend, cosrel_buffer *buffer, size_t offset, const void *host,
                                        size_t bytes) {
-  ((fake *)backend)->writes++;
+  fake *f = (fake *)backend;
+  f->writes++;
+  pthread_mutex_lock(&f->lock);
+  while (f->shut) pthread_cond_wait(&f->changed, &f->lock);
+  pthread_mutex_unlock(&f->lock);
   if (offset + bytes > buffer->bytes) return COSREL_INVALID;
   memcpy(buffer->data + offset, host, bytes);
   return COSREL_OK;
@@ -207,6 +212,13 @@ static inline void fake_open(fake *f, bool apart) {
 static inline void fake_gate(fake *f, bool closed) {
   pthread_mutex_lock(&f->lock);
   f->closed = closed;
+  pthread_cond_broadcast(&f->changed);
+  pthread_mutex_unlock(&f->lock);
+}
+
+static inline void fake_shut(fake *f, bool shut) {
+  pthread_mutex_lock(&f->lock);
+  f->shut = shut;
   pthread_cond_broadcast(&f->changed);
   pthread_mutex_unlock(&f->lock);
 }

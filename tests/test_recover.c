@@ -261,6 +261,59 @@ static void test_the_end_does_not_wait_for_ever(void **unused) {
   if (left > 0) nanosleep(&pause, NULL); /* it has come back now, and has cleaned up */
 }
 
+static void decide(cosrel_engine *engine, uint8_t processor, uint16_t begin, uint16_t end) {
+  cosrel_step step;
+  assert_int_equal(cosrel_engine_step(engine, &step), COSREL_OK);
+  assert_int_equal(step, COSREL_STEP_DECIDE);
+  cosrel_candidate choice = {.action = COSREL_RUN, .processor = processor, .batch = 1, .begin = begin, .end = end};
+  assert_int_equal(cosrel_engine_decide(engine, &choice), COSREL_OK);
+}
+
+/* One processor hangs while it is given a tensor. The other waits for that request's tensors, but not for ever, and is
+ * not to blame; the request starts anew there. */
+static void test_a_transfer_that_hangs_hangs_nobody_else(void **unused) {
+  (void)unused;
+  fixture f;
+  const cosrel_injection_plan plan = {0};
+  const int32_t inputs[] = {COSREL_MODEL_INPUT, FIXTURE_END, 0, FIXTURE_END, 0, FIXTURE_END, 1, 2, FIXTURE_END};
+  fixture_begin(&f, 2);
+  fixture_dag(&f, "fork", 4, (double[]){1, 1, 1, 1, 1, 1, 1, 1}, inputs, ELEMENTS);
+  cosrel_stream *stream = fixture_stream(&f, "fork", COSREL_ARRIVALS_RECORDED, 1);
+  stream->arrivals.n_times = 1;
+  stream->arrivals.times = fixture_alloc(1, sizeof(cosrel_time));
+  fixture_compile(&f);
+  device *d = fixture_alloc(1, sizeof *d);
+  cosrel_injector injector;
+  device_begin(d, &f, 2);
+  device_inject(d, &plan, 1, &injector);
+  d->config.budget_floor = 30 * COSREL_MS;
+  device_start(d);
+  cosrel_engine engine;
+  cosrel_failure_counter counter;
+  cosrel_step step;
+  assert_int_equal(cosrel_engine_create(&f.c, cosrel_runtime_driver(d->runtime), &engine, NULL), COSREL_OK);
+  cosrel_failure_counter_begin(&f.c, &counter);
+  engine.sinks = &counter.sink;
+  cosrel_engine_reset(&engine, 1, 10 * COSREL_S);
+  fake_shut(&d->fakes[1], true);
+  decide(&engine, 0, 0, 1);
+  decide(&engine, 1, 1, 2);
+  decide(&engine, 0, 2, 3);
+  decide(&engine, 0, 0, 4); /* both have ended, one by being abandoned */
+  assert_int_equal(counter.counts.processors[0].quarantines, 0);
+  assert_int_equal(counter.counts.processors[1].faults[COSREL_FAULT_HANG], 1);
+  fake_shut(&d->fakes[1], false);
+  assert_int_equal(cosrel_engine_step(&engine, &step), COSREL_OK);
+  assert_int_equal(step, COSREL_STEP_DONE);
+  assert_int_equal(engine.state->streams[0].completed, 1);
+  assert_true(d->n_outputs == 1 && d->n_wrong == 0);
+  cosrel_engine_destroy(&engine);
+  device_end(d);
+  assert_int_equal(d->n_left, 0);
+  free(d);
+  fixture_end(&f);
+}
+
 /* ---- Real backends ---- */
 
 static char folder[] = "/tmp/cosrel-recover-XXXXXX";
@@ -331,6 +384,7 @@ int main(void) {
       cmocka_unit_test(test_random_faults),
       cmocka_unit_test(test_a_stuck_worker_is_abandoned),
       cmocka_unit_test(test_the_end_does_not_wait_for_ever),
+      cmocka_unit_test(test_a_transfer_that_hangs_hangs_nobody_else),
       cmocka_unit_test(test_real_runs_with_faults),
       cmocka_unit_test(test_bad_specs_are_refused),
   };

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 const cosrel_network *cosrel_job_network(const cosrel_runtime *runtime, const cosrel_job *job) {
   return runtime->machine->networks[runtime->io[job->stream].network];
@@ -18,8 +19,25 @@ static uint64_t value_elements(const cosrel_network *network, int32_t value) {
   return cosrel_shape_elements(&network->net.values[value].tensor.shape);
 }
 
-/* Copies tensor t of a request between the host arena and the memory of `owner`. COSREL_FORMAT: it holds NaN. */
-static cosrel_status copy_tensor(cosrel_worker *owner, const cosrel_job *job, uint32_t t, bool to_owner) {
+/* Takes a lock that another worker may hold inside of a driver that does not return: false when the time of the job
+ * that `w` has is over before. So one processor that hangs does not take those with it that wait for its tensors. */
+static bool lock_in_time(const cosrel_worker *w, const cosrel_job *job, pthread_mutex_t *mutex) {
+  if (pthread_mutex_trylock(mutex) == 0) return true;
+  while (cosrel_monotonic_now() < w->given_at + job->budget) { /* in slices: timedlock's clock may jump */
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += (long)(20 * COSREL_MS);
+    until.tv_sec += until.tv_nsec / (long)COSREL_S;
+    until.tv_nsec %= (long)COSREL_S;
+    if (pthread_mutex_timedlock(mutex, &until) == 0) return true;
+  }
+  return false;
+}
+
+/* Copies tensor t of a request between the host arena and the memory of `owner`, on the thread of `w`. COSREL_FORMAT:
+ * it holds NaN. */
+static cosrel_status copy_tensor(cosrel_worker *w, cosrel_worker *owner, const cosrel_job *job, uint32_t t,
+                                 bool to_owner) {
   cosrel_runtime *runtime = owner->runtime;
   const cosrel_network *network = cosrel_job_network(runtime, job);
   cosrel_tensors *tensors = job->tensors;
@@ -27,7 +45,7 @@ static cosrel_status copy_tensor(cosrel_worker *owner, const cosrel_job *job, ui
   uint32_t n = tensor_values(network, t, &values);
   uint64_t copied = 0;
 
-  pthread_mutex_lock(&owner->copying);
+  if (!lock_in_time(w, job, &owner->copying)) return COSREL_INTERRUPTED;
   cosrel_backend *backend = owner->backend;
   cosrel_buffer *buffer = tensors->buffers[owner->processor];
   cosrel_status status = backend == NULL || buffer == NULL ? COSREL_IO : COSREL_OK;
@@ -70,13 +88,13 @@ static cosrel_status bring_tensor(cosrel_worker *w, const cosrel_job *job, uint3
     if (p == w->runtime->c->n_processors) return COSREL_INTERNAL; /* nobody has it */
     if ((*present >> p & 1) == 0) continue;
     cosrel_worker *owner = &w->runtime->workers[p];
-    cosrel_status status = copy_tensor(owner, job, t, false);
+    cosrel_status status = copy_tensor(w, owner, job, t, false);
     if (status == COSREL_OK) continue;
     cast_suspicion(owner, status);
     return status;
   }
   w->innocent = false;
-  return w->apart ? copy_tensor(w, job, t, true) : COSREL_OK;
+  return w->apart ? copy_tensor(w, w, job, t, true) : COSREL_OK;
 }
 
 /* A buffer is missing where the device was opened again, or where these tensors are additional ones. */
@@ -95,7 +113,10 @@ cosrel_status cosrel_tensors_bring_in(cosrel_worker *w, const cosrel_job *job) {
   cosrel_runtime *runtime = w->runtime;
   const cosrel_stream_case *sc = &runtime->c->streams[job->stream];
   cosrel_tensors *tensors = job->tensors;
-  pthread_mutex_lock(&tensors->moving);
+  if (!lock_in_time(w, job, &tensors->moving)) {
+    w->innocent = true;
+    return COSREL_INTERRUPTED;
+  }
   if (tensors->present[0] == 0) {
     cosrel_network_put_inputs(cosrel_job_network(runtime, job), runtime->io[job->stream].inputs, tensors->arena);
     tensors->present[0] = COSREL_IN_HOST | COSREL_MADE;
@@ -114,9 +135,12 @@ cosrel_status cosrel_tensors_bring_out(cosrel_worker *w, const cosrel_job *job) 
   const bool *is_output = runtime->is_output[runtime->io[job->stream].network];
   const uint16_t here = w->apart ? (uint16_t)(1u << w->processor) : COSREL_IN_HOST;
   cosrel_status status = COSREL_OK;
-  pthread_mutex_lock(&tensors->moving);
+  if (!lock_in_time(w, job, &tensors->moving)) {
+    w->innocent = true;
+    return COSREL_INTERRUPTED;
+  }
   for (uint32_t u = job->begin; u < job->end && status == COSREL_OK; u++)
-    if (w->apart && is_output[u]) status = copy_tensor(w, job, u + 1, false);
+    if (w->apart && is_output[u]) status = copy_tensor(w, w, job, u + 1, false);
   for (uint32_t u = job->begin; u < job->end; u++) {
     if (status == COSREL_OK)
       tensors->present[u + 1] |= (uint16_t)(here | COSREL_MADE);
