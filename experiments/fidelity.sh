@@ -66,7 +66,9 @@ say "runs: $(echo "$policies" | wc -w) policies, $slices slices of $slice_s s, c
 start=$(date +%s)
 for slice in $(seq "$slices"); do
   measure "$folder/profile-$slice.json" "$(awk "BEGIN { print $profile_s / $slices }")" > /dev/null
-  for policy in $policies; do
+  turn=$policies # forwards and backwards in turns, since what runs first may find the machine otherwise
+  if [ $((slice % 2)) -eq 0 ]; then turn=$(echo "$policies" | awk '{ for (i = NF; i > 0; i--) print $i }'); fi
+  for policy in $turn; do
     run closed "$slice" "$policy" --arrivals closed
     run open "$slice" "$policy" --load "$load"
   done

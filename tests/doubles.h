@@ -8,6 +8,7 @@
 #include <math.h>
 #include <pthread.h>
 
+#include "backends/affinity.h"
 #include "backends/arena.h"
 #include "backends/monotonic.h"
 #include "backends/runtime/runtime.h"
@@ -65,6 +66,7 @@ typedef struct fake {
   uint32_t fails_at; /* number of the segment, from 1, that fails; 0: none */
   cosrel_status failure;
   uint32_t unsupported; /* unit + 1 */
+  bool moves;           /* its caller, to core 0: a backend may */
   pthread_mutex_t lock;
   pthread_cond_t changed;
   bool closed; /* the gate: segments wait inside `wait` while it is closed */
@@ -129,6 +131,10 @@ static inline cosrel_status fake_submit(cosrel_backend *backend, cosrel_prepared
   pthread_mutex_lock(&f->lock);
   f->cancelled = false;
   pthread_mutex_unlock(&f->lock);
+  if (f->moves) {
+    const cosrel_affinity core = cosrel_affinity_of((const uint16_t[]){0}, 1);
+    cosrel_affinity_set(&core);
+  }
   if (++f->n_segments == f->fails_at) return f->failure;
   for (uint32_t u = begin; u < end; u++) compute(network, apart ? buffer->data : arena, u);
   return COSREL_OK;

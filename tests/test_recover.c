@@ -99,7 +99,7 @@ static void test_what_is_whole(void **unused) {
   }
 }
 
-/* The probe knows the answer, and sees when it is another one. */
+/* The probe knows the answer, and sees when it is another one. Who asks first stays where it may run. */
 static void test_a_probe_sees_what_is_wrong(void **unused) {
   (void)unused;
   for (uint32_t apart = 0; apart < 2; apart++) {
@@ -109,7 +109,12 @@ static void test_a_probe_sees_what_is_wrong(void **unused) {
     cosrel_probe probe;
     pthread_mutex_t copying = PTHREAD_MUTEX_INITIALIZER;
     device_begin(d, &f, apart);
+    cosrel_affinity before, after;
+    bool known = cosrel_affinity_get(&before);
+    d->fakes[0].moves = true;
     assert_int_equal(cosrel_probe_learn(&d->machine, 0, &copying, &probe), COSREL_OK);
+    d->fakes[0].moves = false;
+    if (known) assert_true(cosrel_affinity_get(&after) && memcmp(&before, &after, sizeof before) == 0);
     assert_non_null(probe.answer);
     assert_int_equal(cosrel_probe_ask(&d->machine, 0, &probe, COSREL_S, &copying), COSREL_OK);
     probe.answer[3] += 1;
