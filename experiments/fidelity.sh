@@ -5,12 +5,12 @@
 #   experiments/fidelity.sh FOLDER
 #
 # Processors are two cores as two processors; PROCESSORS and WORKLOAD say others. Every policy runs SECONDS_EACH (30)
-# closed and as long open, in SLICES (6) that take turns with those of the other policies, so that a slow minute of the
-# machine hits all alike. The profile that policies run by and are trained on comes first; another one before each slice
-# tells how fast the machine was meanwhile, and predictions are made on the mean of all. About 30 minutes with the default
-# of some 20 policies: PROFILE_S (60), training (60), policies * 2 * SECONDS_EACH, PROFILE_S in all for the profiles in
-# between, and a few seconds for each slice; QUICK=1 takes 5 policies and 2 slices of 1 s, about a minute. Let nothing else
-# run meanwhile.
+# closed and as long open, in SLICES (of 4 s) that take turns with those of the other policies: a machine that others use
+# changes its speed within seconds, and only slices as short as that let it hit all policies alike. The profile that
+# policies run by and are trained on comes first; another one before each turn tells how fast the machine was meanwhile,
+# and predictions are made on the mean of all. About 40 minutes with the default of some 20 policies: PROFILE_S (60),
+# training (60), policies * 2 * SECONDS_EACH, PROFILE_S in all for the profiles in between, and a second to begin each
+# slice; QUICK=1 takes 5 policies and 2 slices of 1 s, about a minute. Let nothing else run meanwhile.
 #
 # Tables go to FOLDER/measured.txt and FOLDER/fidelity.txt, numbers to FOLDER/fidelity.json, and FOLDER keeps the profile,
 # the policy, every run's JSON and its trace.
@@ -24,7 +24,8 @@ if [ -n "${QUICK:-}" ]; then
   each=${SECONDS_EACH:-2} slices=${SLICES:-2} profile_s=${PROFILE_S:-5} decisions=${DECISIONS:-20000}
   policies=${POLICIES:-all-cpu0 fcfs eft lp-price}
 else
-  each=${SECONDS_EACH:-30} slices=${SLICES:-6} profile_s=${PROFILE_S:-60} decisions=${DECISIONS:-300000}
+  each=${SECONDS_EACH:-30} profile_s=${PROFILE_S:-60} decisions=${DECISIONS:-300000}
+  slices=${SLICES:-$(awk "BEGIN { n = int($each / 4); print n > 1 ? n : 1 }")}
   shipped=
   if [ -f agent/cosrel.safetensors ]; then shipped=cosrel; fi
   policies=${POLICIES:-$shipped all-cpu0 all-cpu1 best-static static-order round-robin fcfs random sel eft heft least-slack
@@ -97,6 +98,30 @@ for loop in closed open; do
       }' "$folder/run-$loop-$(basename "$policy" .safetensors)"-*.json
   done
 done | tee "$folder/measured.txt"
+
+# number FILE KEY: of the result as a whole.
+number() { awk -v key="\"$2\":" '/^  "/ && $1 == key { print $2 + 0; exit }' "$1"; }
+
+# What the trained policy has more than each other one, turn by turn of the slices, so that the machine's speed is much
+# the same for both: mean with its standard error, and in how many turns it was ahead.
+{
+  printf '\ntrained less %-21s %-38s %s\n' '' 'G, closed loop' 'U, open loop'
+  for policy in $policies; do
+    name=$(basename "$policy" .safetensors)
+    if [ "$name" = trained ]; then continue; fi
+    for pair in closed:g open:u; do
+      for slice in $(seq "$slices"); do
+        run=$folder/run-${pair%:*}
+        echo "$(number "$run-trained-$slice.json" "${pair#*:}") $(number "$run-$name-$slice.json" "${pair#*:}")"
+      done | awk '
+        { d = $1 - $2; sum += d; squares += d * d; ahead += d > 0 }
+        END {
+          mean = sum / NR; variance = NR > 1 ? (squares - NR * mean * mean) / (NR - 1) : 0
+          printf "%+.4f +- %.4f ahead in %d of %d|", mean, sqrt((variance > 0 ? variance : 0) / NR), ahead, NR
+        }'
+    done | awk -F '|' -v name="$name" '{ printf "%-33s %-38s %s\n", name, $1, $2 }'
+  done
+} | tee -a "$folder/measured.txt"
 
 say "predicted, by the mean of all profiles"
 "$cosrel" profile --mean "$folder"/profile.json "$folder"/profile-*.json -o "$folder/profile-mean.json"
