@@ -25,7 +25,7 @@ if [ -n "${QUICK:-}" ]; then
   policies=${POLICIES:-all-cpu0 fcfs eft lp-price}
 else
   each=${SECONDS_EACH:-30} profile_s=${PROFILE_S:-60} decisions=${DECISIONS:-300000}
-  slices=${SLICES:-$(awk "BEGIN { n = int($each / 4); print n > 1 ? n : 1 }")}
+  slices=${SLICES:-$(awk "BEGIN { n = int($each / 4); print (n > 1) ? n : 1 }")}
   shipped=
   if [ -f agent/cosrel.safetensors ]; then shipped=cosrel; fi
   policies=${POLICIES:-$shipped all-cpu0 all-cpu1 best-static static-order round-robin fcfs random sel eft heft least-slack
