@@ -7,10 +7,11 @@
 # Processors are two cores as two processors; PROCESSORS and WORKLOAD say others. Every policy runs SECONDS_EACH (30)
 # closed and as long open, in SLICES (of 4 s) that take turns with those of the other policies: a machine that others use
 # changes its speed within seconds, and only slices as short as that let it hit all policies alike. The profile that
-# policies run by and are trained on comes first; another one before each turn tells how fast the machine was meanwhile,
+# policies run by and are trained on comes first; up to five more between the turns tell how fast it was meanwhile,
 # and predictions are made on the mean of all. About 40 minutes with the default of some 20 policies: PROFILE_S (60),
-# training (60), policies * 2 * SECONDS_EACH, PROFILE_S in all for the profiles in between, and a second to begin each
-# slice; QUICK=1 takes 5 policies and 2 slices of 1 s, about a minute. Let nothing else run meanwhile.
+# training (60), policies * 2 * SECONDS_EACH, a second to begin each slice, and a fifth of PROFILE_S, but never less than
+# some 30 s, for each profile in between; QUICK=1 takes 5 policies and 2 slices of 1 s, about a minute. Let nothing else
+# run meanwhile.
 #
 # Tables go to FOLDER/measured.txt and FOLDER/fidelity.txt, numbers to FOLDER/fidelity.json, and FOLDER keeps the profile,
 # the policy, every run's JSON and its trace.
@@ -66,7 +67,9 @@ run() {
 say "runs: $(echo "$policies" | wc -w) policies, $slices slices of $slice_s s, closed loop and open loop at load $load"
 start=$(date +%s)
 for slice in $(seq "$slices"); do
-  measure "$folder/profile-$slice.json" "$(awk "BEGIN { print $profile_s / $slices }")" > /dev/null
+  if [ $(((slice - 1) % ((slices + 4) / 5))) -eq 0 ]; then
+    measure "$folder/profile-$slice.json" "$(awk "BEGIN { print $profile_s / 5 }")" > /dev/null
+  fi
   turn=$policies # forwards and backwards in turns, since what runs first may find the machine otherwise
   if [ $((slice % 2)) -eq 0 ]; then turn=$(echo "$policies" | awk '{ for (i = NF; i > 0; i--) print $i }'); fi
   for policy in $turn; do
