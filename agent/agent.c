@@ -114,8 +114,8 @@ static cosrel_candidate learned_decide(void *self, const cosrel_case *c, const c
   learned *l = self;
   cosrel_observation *o = &l->observation;
   l->report.decisions++;
-  cosrel_observe(c, state, &l->objective, o);
   int starved = starved_stream(l, c, state);
+  if (starved >= 0 || l->net != NULL) cosrel_observe(c, state, &l->objective, o);
   int row = starved < 0 ? -1 : quickest_row(c, state, o, (uint32_t)starved);
   if (row >= 0) {
     l->report.guarded++;
