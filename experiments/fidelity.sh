@@ -102,27 +102,49 @@ for loop in closed open; do
   done
 done | tee "$folder/measured.txt"
 
-# number FILE KEY: of the result as a whole.
-number() { awk -v key="\"$2\":" '/^  "/ && $1 == key { print $2 + 0; exit }' "$1"; }
+# outcome LOOP POLICY SLICE: G or U of a run, and how much longer than expected its segments took.
+outcome() {
+  key=u
+  if [ "$1" = closed ]; then key=g; fi
+  awk -v key="\"$key\":" '
+    FNR == NR { if (/^  "/ && $1 == key) value = $2 + 0; next }
+    /^{"event":"segment"/ {
+      n = split($0, fields, /[",{}:]+/)
+      for (i = 2; i < n; i += 2) field[fields[i]] = fields[i + 1]
+      took += field["t_ns"] - field["started_ns"]
+      expected += field["expected_ns"]
+    }
+    END { printf "%s %s ", value, took / expected }' "$folder/run-$1-$2-$3.json" "$folder/trace-$1-$2-$3.json"
+}
 
-# What the trained policy has more than each other one, turn by turn of the slices, so that the machine's speed is much
-# the same for both: mean with its standard error, and in how many turns it was ahead.
+# What the trained policy has more than each other one, turn by turn of the slices: mean with its standard error, in how
+# many turns it was ahead, and the same where the machine was as fast for both, by regression on how much longer than
+# expected the segments of either took (analysis of covariance).
 {
-  printf '\ntrained less %-21s %-38s %s\n' '' 'G, closed loop' 'U, open loop'
+  printf '\ntrained less\n'
   for policy in $policies; do
     name=$(basename "$policy" .safetensors)
     if [ "$name" = trained ]; then continue; fi
-    for pair in closed:g open:u; do
+    for loop in closed open; do
       for slice in $(seq "$slices"); do
-        run=$folder/run-${pair%:*}
-        echo "$(number "$run-trained-$slice.json" "${pair#*:}") $(number "$run-$name-$slice.json" "${pair#*:}")"
-      done | awk '
-        { d = $1 - $2; sum += d; squares += d * d; ahead += d > 0 }
+        echo "$(outcome $loop trained "$slice") $(outcome $loop "$name" "$slice")"
+      done | awk -v name="$name" -v what="$([ $loop = closed ] && echo G, closed || echo U, open)" '
+        {
+          d[NR] = $1 - $3; x[NR] = $2 - $4; ahead += d[NR] > 0
+          mean += d[NR]; mean_x += x[NR]
+        }
         END {
-          mean = sum / NR; variance = NR > 1 ? (squares - NR * mean * mean) / (NR - 1) : 0
-          printf "%+.4f +- %.4f ahead in %d of %d|", mean, sqrt((variance > 0 ? variance : 0) / NR), ahead, NR
+          mean /= NR; mean_x /= NR
+          for (i = 1; i <= NR; i++) {
+            dd += (d[i] - mean) ^ 2; dx += (d[i] - mean) * (x[i] - mean_x); xx += (x[i] - mean_x) ^ 2
+          }
+          printf "%-20s %-10s %+.4f +- %.4f, ahead in %d of %d", name, what, mean, NR > 1 ? sqrt(dd / (NR - 1) / NR) : 0, ahead, NR
+          if (NR > 2 && xx > 0)
+            printf "; as fast for both %+.4f +- %.4f", mean - dx / xx * mean_x,
+              sqrt((dd - dx * dx / xx) / (NR - 2) * (1 / NR + mean_x ^ 2 / xx))
+          print ""
         }'
-    done | awk -F '|' -v name="$name" '{ printf "%-33s %-38s %s\n", name, $1, $2 }'
+    done
   done
 } | tee -a "$folder/measured.txt"
 
