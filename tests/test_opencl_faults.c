@@ -444,20 +444,6 @@ static void the_end_does_not_wait_for_a_driver(void **unused) {
 
 /* ---- */
 
-static char folder[] = "/tmp/cosrel-opencl-XXXXXX";
-
-static int make_folder(void **state) {
-  (void)state;
-  if (mkdtemp(folder) == NULL) return -1;
-  return setenv("COSREL_CACHE", folder, 1) != 0 || setenv("COSREL_TUNE", "0", 1) != 0;
-}
-static int remove_folder(void **state) {
-  (void)state;
-  char line[64];
-  snprintf(line, sizeof line, "rm -r %s", folder);
-  return system(line);
-}
-
 /* The double lies beside this program. */
 static bool load_double(const char *self) {
   char path[4096];
@@ -500,5 +486,5 @@ int main(int argc, char **argv) {
     printf("the double of OpenCL is not beside this program: make test builds it\n");
     return 1;
   }
-  return cmocka_run_group_tests(tests, make_folder, remove_folder);
+  return cmocka_run_group_tests(tests, rig_begin, rig_end);
 }

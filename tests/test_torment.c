@@ -43,22 +43,8 @@ static void test_reference(void **unused) {
   torment("reference");
 }
 
-static char folder[] = "/tmp/cosrel-torment-XXXXXX";
-
-static int make_folder(void **state) {
-  (void)state;
-  if (mkdtemp(folder) == NULL) return -1;
-  return setenv("COSREL_CACHE", folder, 1) != 0 || setenv("COSREL_TUNE", "0", 1) != 0;
-}
-static int remove_folder(void **state) {
-  (void)state;
-  char line[64];
-  snprintf(line, sizeof line, "rm -r %s", folder);
-  return system(line);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_opencl), cmocka_unit_test(test_armnn),
                                      cmocka_unit_test(test_xnnpack), cmocka_unit_test(test_reference)};
-  return cmocka_run_group_tests(tests, make_folder, remove_folder);
+  return cmocka_run_group_tests(tests, rig_begin, rig_end);
 }
