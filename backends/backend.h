@@ -93,6 +93,12 @@ typedef struct cosrel_backend_ops {
                            cosrel_prepared **out, cosrel_error *error);
   void (*release)(cosrel_backend *backend, cosrel_prepared *prepared);
 
+  /* Optional. Bytes that `prepared` holds for one unit: its weights as they were packed and transformed, and what else
+   * its operators keep of their own; a constant that several units read counts for one of them. Not what the units
+   * share: scratch, arenas, kernels, and the network itself. Default: not known, taken for the weights as they are
+   * (reference, armnn). */
+  uint64_t (*weight_bytes)(const cosrel_prepared *prepared, uint32_t unit);
+
   /* Optional, all four or none. Default: the processor works in host memory, the runtime's arena is used as it is, and
    * tensors pass between such processors without a copy. With them: buffer_create makes the device's own arena, and
    * read and write copy the tensor at `offset` (bytes, as in the host arena) from and to host memory. */

@@ -183,7 +183,13 @@ cosrel_status cosrel_bench_result(const cosrel_bench *b, cosrel_measurement *out
   uint32_t n = b->network->model.n_units, rounds = b->done - 1;
   *out = (cosrel_measurement){.n_units = n, .n_prefixes = b->n_prefixes, .rounds = rounds};
   out->units = calloc(n, sizeof *out->units);
-  if (out->units == NULL) return cosrel_fail(error, COSREL_NOMEM, "%s: no memory to measure it", b->processor);
+  if (b->backend->ops->weight_bytes != NULL) out->weight_bytes = calloc(n, sizeof *out->weight_bytes);
+  if (out->units == NULL || (b->backend->ops->weight_bytes != NULL && out->weight_bytes == NULL)) {
+    cosrel_measurement_clear(out);
+    return cosrel_fail(error, COSREL_NOMEM, "%s: no memory to measure it", b->processor);
+  }
+  for (uint32_t u = 0; u < n && out->weight_bytes != NULL; u++)
+    out->weight_bytes[u] = b->backend->ops->weight_bytes(b->prepared, u);
   for (uint32_t u = 0; u < n; u++)
     out->units[u] =
         b->can[u] ? cosrel_measured_of(&b->samples[(size_t)u * b->rounds], rounds) : (cosrel_measured){-1, 0};
@@ -227,6 +233,7 @@ void cosrel_measurement_settle(cosrel_measurement *m, double submit_ns) {
 
 void cosrel_measurement_clear(cosrel_measurement *measurement) {
   free(measurement->units);
+  free(measurement->weight_bytes);
   memset(measurement, 0, sizeof *measurement);
 }
 
@@ -257,7 +264,24 @@ static cosrel_measured_link link_of(const double bytes[LINK_SIZES], double sampl
   return line_of(bytes, ns, LINK_SIZES);
 }
 
-static cosrel_status time_load(const cosrel_machine *machine, uint32_t p, uint32_t n, double *ns, cosrel_error *error) {
+/* What a budget would count of network n, which is prepared. */
+static double resident_bytes(const cosrel_machine *machine, uint32_t p, uint32_t n, const cosrel_prepared *prepared) {
+  const cosrel_backend *backend = machine->backends[p];
+  const cosrel_network *network = machine->networks[n];
+  const uint8_t *precisions = machine->precisions[p][n];
+  double bytes = 0;
+  for (uint32_t u = 0; u < network->model.n_units; u++) {
+    cosrel_precision precision = precisions != NULL ? (cosrel_precision)precisions[u] : COSREL_FP32;
+    if (!backend->ops->supports(backend, network, u, COSREL_FP32)) continue;
+    bytes += backend->ops->weight_bytes != NULL
+                 ? (double)backend->ops->weight_bytes(prepared, u)
+                 : (double)network->model.units[u].weights * cosrel_precision_bytes(precision);
+  }
+  return bytes;
+}
+
+static cosrel_status time_load(const cosrel_machine *machine, uint32_t p, uint32_t n, double *bytes, double *ns,
+                               cosrel_error *error) {
   cosrel_backend *backend = machine->backends[p];
   double samples[LOAD_ROUNDS];
   for (int round = -1; round < LOAD_ROUNDS; round++) { /* round -1 warms up */
@@ -265,6 +289,7 @@ static cosrel_status time_load(const cosrel_machine *machine, uint32_t p, uint32
     double start = now_ns();
     COSREL_TRY(backend->ops->prepare(backend, machine->networks[n], machine->precisions[p][n], &prepared, error));
     samples[round < 0 ? 0 : round] = now_ns() - start;
+    *bytes = resident_bytes(machine, p, n, prepared);
     backend->ops->release(backend, prepared);
   }
   *ns = cosrel_measured_of(samples, LOAD_ROUNDS).ns;
@@ -274,19 +299,12 @@ static cosrel_status time_load(const cosrel_machine *machine, uint32_t p, uint32
 cosrel_status cosrel_measure_load(const cosrel_machine *machine, uint32_t p, cosrel_measured_link *out,
                                   cosrel_error *error) {
   double bytes[COSREL_NETWORKS_MAX] = {0}, ns[COSREL_NETWORKS_MAX] = {0};
-  const cosrel_backend *backend = machine->backends[p];
   cosrel_error inner = {""};
   for (uint32_t n = 0; n < machine->n_networks; n++) {
-    const cosrel_network *network = machine->networks[n];
-    const uint8_t *precisions = machine->precisions[p][n];
-    for (uint32_t u = 0; u < network->model.n_units; u++) {
-      cosrel_precision precision = precisions != NULL ? (cosrel_precision)precisions[u] : COSREL_FP32;
-      if (backend->ops->supports(backend, network, u, COSREL_FP32))
-        bytes[n] += (double)network->model.units[u].weights * cosrel_precision_bytes(precision);
-    }
-    cosrel_status status = time_load(machine, p, n, &ns[n], &inner);
+    cosrel_status status = time_load(machine, p, n, &bytes[n], &ns[n], &inner);
     if (status != COSREL_OK)
-      return cosrel_fail(error, status, "%s: %s: %.300s", machine->specs[p].processor, network->model.name, inner.text);
+      return cosrel_fail(error, status, "%s: %s: %.300s", machine->specs[p].processor, machine->networks[n]->model.name,
+                         inner.text);
   }
   *out = line_of(bytes, ns, machine->n_networks);
   return COSREL_OK;

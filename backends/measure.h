@@ -34,6 +34,7 @@ cosrel_measured cosrel_measured_of(double *samples, uint32_t n);
 
 typedef struct cosrel_measurement {
   uint32_t n_units, n_prefixes, rounds; /* rounds: how many were counted */
+  uint64_t *weight_bytes;               /* [n_units] owned; prepared; NULL: the backend does not say */
   cosrel_measured *units;               /* [n_units] owned; as a segment of its own; ns < 0: the processor cannot */
   uint16_t ends[COSREL_PREFIXES_MAX];   /* 1, 2, 4, ..., and the end of what can run in one segment from 0 */
   cosrel_measured prefixes[COSREL_PREFIXES_MAX]; /* the last one: all that one segment from 0 can hold */
@@ -71,8 +72,8 @@ cosrel_status cosrel_bench_run(cosrel_bench *bench, uint32_t begin, uint32_t end
 typedef struct cosrel_measured_link {
   double latency_ns, ns_per_byte;
 } cosrel_measured_link;
-/* Making the weights of a network of b bytes resident takes latency_ns + b * ns_per_byte: the same line through the
- * networks of the machine, each prepared on p once more beside itself, several times. */
+/* Making the weights of a network of b bytes, as prepared, resident takes latency_ns + b * ns_per_byte: the same line
+ * through the networks of the machine, each prepared on p once more beside itself, several times. */
 cosrel_status cosrel_measure_load(const cosrel_machine *machine, uint32_t p, cosrel_measured_link *out,
                                   cosrel_error *error);
 

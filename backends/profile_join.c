@@ -95,13 +95,19 @@ static void average_processor(cosrel_processor *mean, double n, const cosrel_pro
   }
 }
 
-static void average_costs(cosrel_cost *mean, double n, const cosrel_cost *next, size_t n_costs) {
-  for (size_t i = 0; i < n_costs; i++) {
-    if (mean[i].mean_ns < 0) continue;
-    average(&mean[i].mean_ns, n, next[i].mean_ns);
-    average(&mean[i].cv, n, next[i].cv);
-    average(&mean[i].beta, n, next[i].beta);
-  }
+/* Of bytes the most count: a tuner may pack a layer otherwise from run to run, and a budget must hold. */
+static void average_cost(cosrel_profile *mean, double n, const cosrel_profile *next, uint32_t m, uint32_t u, uint32_t p,
+                         cosrel_precision precision) {
+  cosrel_cost *cost = cosrel_profile_cost(mean, m, u, p, precision);
+  const cosrel_cost *other = cosrel_profile_cost(next, m, u, p, precision);
+  uint64_t bytes = cosrel_profile_weight_bytes(mean, m, u, p, precision),
+           other_bytes = cosrel_profile_weight_bytes(next, m, u, p, precision);
+  if (cost->mean_ns < 0) return;
+  average(&cost->mean_ns, n, other->mean_ns);
+  average(&cost->cv, n, other->cv);
+  average(&cost->beta, n, other->beta);
+  cost->has_weight_bytes = cost->has_weight_bytes || other->has_weight_bytes;
+  cost->weight_bytes = bytes > other_bytes ? bytes : other_bytes;
 }
 
 cosrel_status cosrel_profile_average(cosrel_profile *mean, uint32_t n, const cosrel_profile *next, const char *where,
@@ -119,7 +125,8 @@ cosrel_status cosrel_profile_average(cosrel_profile *mean, uint32_t n, const cos
   }
   average(&mean->base_w, n, next->base_w);
   for (uint32_t m = 0; m < mean->n_models; m++)
-    average_costs(mean->models[m].costs, n, next->models[m].costs,
-                  (size_t)mean->models[m].model.n_units * n_processors * COSREL_PRECISION_COUNT);
+    for (uint32_t u = 0; u < mean->models[m].model.n_units; u++)
+      for (uint32_t p = 0; p < n_processors; p++)
+        for (int k = 0; k < COSREL_PRECISION_COUNT; k++) average_cost(mean, n, next, m, u, p, (cosrel_precision)k);
   return COSREL_OK;
 }

@@ -12,10 +12,10 @@ cosrel_status cosrel_profile_merge(cosrel_profile *fresh, const cosrel_profile *
                                    cosrel_error *error);
 
 /* Takes `next` into the mean of `n` profiles, n >= 1: every figure becomes (n * mean + next) / (n + 1), name and
- * sources stay. A machine whose speed others share is told better by several short profiles than by a long one. Fails
- * with COSREL_INVALID, and leaves the mean as it is, unless both have the same processors, models in the same order and
- * with the same fingerprints, and costs of the same units, processors and precisions. `where` names `next` in errors.
- */
+ * sources stay, and of the bytes of weights the most count. A machine whose speed others share is told better by
+ * several short profiles than by a long one. Fails with COSREL_INVALID, and leaves the mean as it is, unless both have
+ * the same processors, models in the same order and with the same fingerprints, and costs of the same units, processors
+ * and precisions. `where` names `next` in errors. */
 cosrel_status cosrel_profile_average(cosrel_profile *mean, uint32_t n, const cosrel_profile *next, const char *where,
                                      cosrel_error *error);
 

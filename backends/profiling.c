@@ -248,12 +248,16 @@ static double most_traffic(const lab *l, uint32_t p) {
 }
 
 static void take_cost(lab *l, uint32_t p, uint32_t m, uint32_t u, double traffic, cosrel_precision precision,
-                      const cosrel_measured *unit) {
+                      const cosrel_measurement *measured) {
+  const cosrel_measured *unit = &measured->units[u];
   double bytes = unit_bytes(&l->out->models[m].model.units[u], precision);
-  *cosrel_profile_cost(l->out, m, u, p, precision) = (cosrel_cost){.mean_ns = unit->ns,
-                                                                   .cv = unit->cv,
-                                                                   .beta = fmin(bytes / unit->ns / traffic, 1),
-                                                                   .origin = {COSREL_TAG_MEASURED, SOURCE_MEASURED}};
+  cosrel_cost *cost = cosrel_profile_cost(l->out, m, u, p, precision);
+  *cost = (cosrel_cost){.mean_ns = unit->ns,
+                        .cv = unit->cv,
+                        .beta = fmin(bytes / unit->ns / traffic, 1),
+                        .has_weight_bytes = measured->weight_bytes != NULL,
+                        .origin = {COSREL_TAG_MEASURED, SOURCE_MEASURED}};
+  if (cost->has_weight_bytes) cost->weight_bytes = measured->weight_bytes[u];
 }
 
 static void take_costs(lab *l, uint32_t p) {
@@ -269,10 +273,10 @@ static void take_costs(lab *l, uint32_t p) {
     for (uint32_t u = 0; u < l->measured[p][m].n_units; u++) {
       const cosrel_network *network = l->machine->networks[l->models[m].network];
       if (l->measured[p][m].units[u].ns < 0) continue;
-      take_cost(l, p, m, u, traffic, COSREL_FP32, &l->measured[p][m].units[u]);
+      take_cost(l, p, m, u, traffic, COSREL_FP32, &l->measured[p][m]);
       if (l->in_half[p][m].units == NULL) continue;
       if (backend->ops->supports(backend, network, u, COSREL_FP16))
-        take_cost(l, p, m, u, traffic, COSREL_FP16, &l->in_half[p][m].units[u]);
+        take_cost(l, p, m, u, traffic, COSREL_FP16, &l->in_half[p][m]);
       else
         *cosrel_profile_cost(l->out, m, u, p, COSREL_FP16) = *cosrel_profile_cost(l->out, m, u, p, COSREL_FP32);
     }

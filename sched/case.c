@@ -132,14 +132,14 @@ static const cosrel_cost *cheapest(const cosrel_profile *profile, uint32_t model
   return best;
 }
 
-/* Weights of the units that p could run for the stream, in bytes; at most 2^53 elements of each. */
+/* What the weights of the units that p could run for the stream take there, in bytes; at most 2^55 of each. */
 static uint64_t weight_bytes(const cosrel_profile *profile, uint32_t index, uint32_t p, uint32_t accepted) {
   const cosrel_model *model = &profile->models[index].model;
   uint64_t sum = 0;
   for (uint32_t u = 0; u < model->n_units; u++) {
     uint8_t precision;
     if (cheapest(profile, index, u, p, accepted, &precision) == NULL) continue;
-    sum += model->units[u].weights * cosrel_precision_bytes((cosrel_precision)precision);
+    sum += cosrel_profile_weight_bytes(profile, index, u, p, (cosrel_precision)precision);
     if (sum > COSREL_COUNT_MAX) return COSREL_COUNT_MAX;
   }
   return sum;

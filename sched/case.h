@@ -51,7 +51,7 @@ typedef struct cosrel_stream_case {
   /* Streams of one model that all processors run in the same precisions share weights; `weights` is the first of these
    * streams. */
   uint32_t weights;
-  uint64_t weight_bytes[COSREL_PROCESSORS_MAX]; /* of the units that p may run, in the precisions that it runs them */
+  uint64_t weight_bytes[COSREL_PROCESSORS_MAX]; /* prepared, of the units that p may run, as it runs them */
   double load_ns[COSREL_PROCESSORS_MAX];        /* making them resident; 0 where p has no budget */
 } cosrel_stream_case;
 

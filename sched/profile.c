@@ -62,6 +62,13 @@ int cosrel_tag_from_name(const char *name) {
   return -1;
 }
 
+uint64_t cosrel_profile_weight_bytes(const cosrel_profile *profile, uint32_t model, uint32_t unit, uint32_t processor,
+                                     cosrel_precision precision) {
+  const cosrel_cost *cost = cosrel_profile_cost(profile, model, unit, processor, precision);
+  if (cost->has_weight_bytes) return cost->weight_bytes;
+  return profile->models[model].model.units[unit].weights * cosrel_precision_bytes(precision);
+}
+
 int cosrel_profile_find_model(const cosrel_profile *profile, const char *name) {
   for (uint32_t m = 0; m < profile->n_models; m++) {
     if (strcmp(profile->models[m].model.name, name) == 0) return (int)m;
@@ -220,6 +227,9 @@ static cosrel_status check_cost(const cosrel_profile *profile, uint32_t m, uint3
   COSREL_TRY(cosrel_check_number(cost->mean_ns, range_mean_ns, error, where, PLACE ".mean_ns", m, u, processor, name));
   COSREL_TRY(cosrel_check_number(cost->cv, range_cv, error, where, PLACE ".cv", m, u, processor, name));
   COSREL_TRY(cosrel_check_number(cost->beta, range_share, error, where, PLACE ".beta", m, u, processor, name));
+  if (cost->has_weight_bytes && cost->weight_bytes > COSREL_COUNT_MAX)
+    return cosrel_fail(error, COSREL_FORMAT, "%s: " PLACE ".weight_bytes: expected at most 2^53", where, m, u,
+                       processor, name);
   if (origin_is_good(profile, cost->origin)) return COSREL_OK;
   char place[128];
   snprintf(place, sizeof place, PLACE, m, u, processor, name);

@@ -43,9 +43,11 @@ typedef struct cosrel_origin {
 
 /* Cost of one (unit, processor, precision). mean_ns < 0: the processor cannot run the unit in that precision. */
 typedef struct cosrel_cost {
-  double mean_ns; /* compute only: no launch, no transfer */
-  double cv;      /* standard deviation over mean, >= 0 */
-  double beta;    /* memory-bound share of the time, 0..1 */
+  double mean_ns;        /* compute only: no launch, no transfer */
+  double cv;             /* standard deviation over mean, >= 0 */
+  double beta;           /* memory-bound share of the time, 0..1 */
+  uint64_t weight_bytes; /* with has_weight_bytes: see cosrel_profile_weight_bytes */
+  bool has_weight_bytes;
   cosrel_origin origin;
 } cosrel_cost;
 
@@ -60,7 +62,7 @@ typedef struct cosrel_processor {
   char name[16];                    /* cpu, gpu, dsp, cpu-little, npu */
   char backend[COSREL_BACKEND_MAX]; /* how `cosrel run` opens it (backends/backend.h); empty: not said */
   double launch_ns;                 /* paid once per segment */
-  uint64_t memory_bytes;            /* budget for resident weights; 0: no limit, all are there from the start */
+  uint64_t memory_bytes; /* budget for resident weights, prepared; 0: no limit, all are there from the start */
   double load_ns, load_ns_per_byte; /* making b bytes of weights resident takes load_ns + b * load_ns_per_byte */
   uint32_t n_points;                /* at least 1; points[0] is the top */
   cosrel_point points[COSREL_POINTS_MAX];
@@ -123,6 +125,11 @@ static inline cosrel_cost *cosrel_profile_cost(const cosrel_profile *profile, ui
   return &profile->models[model]
               .costs[(unit * profile->n_processors + processor) * COSREL_PRECISION_COUNT + (uint32_t)precision];
 }
+
+/* Bytes that the unit's weights take on the processor when they are prepared there in this precision: as the cost says,
+ * else their number times the size of an element. */
+uint64_t cosrel_profile_weight_bytes(const cosrel_profile *profile, uint32_t model, uint32_t unit, uint32_t processor,
+                                     cosrel_precision precision);
 
 /* Index of a name, or -1. */
 int cosrel_profile_find_model(const cosrel_profile *profile, const char *name);

@@ -28,7 +28,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all that follows */
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static opencl_double_fault fault;
-static uint64_t n_launches, n_calls;
+static uint64_t n_launches, n_calls, constant_bytes;
 static int64_t n_objects;
 static owed owing[OWED_MAX];
 static uint32_t n_owing;
@@ -39,6 +39,7 @@ opencl_double_set_fn opencl_double_set;
 opencl_double_launches_fn opencl_double_launches;
 opencl_double_calls_fn opencl_double_calls;
 opencl_double_objects_fn opencl_double_objects;
+opencl_double_constants_fn opencl_double_constants;
 
 void opencl_double_set(opencl_double_fault wanted) {
   pthread_mutex_lock(&lock);
@@ -62,6 +63,7 @@ static uint64_t count(const uint64_t *counter) {
 
 uint64_t opencl_double_launches(void) { return count(&n_launches); }
 uint64_t opencl_double_calls(void) { return count(&n_calls); }
+uint64_t opencl_double_constants(void) { return count(&constant_bytes); }
 int64_t opencl_double_objects(void) {
   pthread_mutex_lock(&lock);
   int64_t n = n_objects;
@@ -215,6 +217,9 @@ cl_command_queue clCreateCommandQueue(cl_context context, cl_device_id id, cl_co
 }
 
 cl_mem clCreateBuffer(cl_context context, cl_mem_flags flags, size_t bytes, void *host, cl_int *code) {
+  pthread_mutex_lock(&lock);
+  if ((flags & CL_MEM_READ_ONLY) != 0) constant_bytes += bytes;
+  pthread_mutex_unlock(&lock);
   CREATE(real.CreateBuffer(context, flags, bytes, host, code));
 }
 

@@ -28,5 +28,7 @@ typedef uint64_t opencl_double_launches_fn(void);
 typedef uint64_t opencl_double_calls_fn(void);
 /* Objects that were created and are not released yet. */
 typedef int64_t opencl_double_objects_fn(void);
+/* Bytes of all buffers made so far that kernels only read. */
+typedef uint64_t opencl_double_constants_fn(void);
 
 #endif

@@ -802,6 +802,62 @@ static void two_workers_at_once(void **state) {
   }
 }
 
+/* One of two threads that make the same network ready at once, each on an instance of its own. */
+typedef struct weigher {
+  pthread_t thread;
+  const target *t;
+  const cosrel_network *network;
+  bool opened;
+  uint64_t bytes[COSREL_UNITS_MAX];
+} weigher;
+
+static void *weigh(void *argument) {
+  weigher *w = argument;
+  machine m;
+  w->opened = open_plain(&m, w->t, w->network, 1);
+  if (!w->opened) return NULL;
+  for (uint32_t u = 0; u < w->network->model.n_units; u++) w->bytes[u] = m.ops->weight_bytes(m.prepared, u);
+  close_machine(&m);
+  return NULL;
+}
+
+/* Every weight is there, in the precision of its unit; what has none takes nothing (in this network); and it is the
+ * same whatever else is going on. */
+static void weights_are_counted(void **state) {
+  (void)state;
+  target targets[TARGETS_MAX];
+  for (uint32_t t = 0, n = list_precisions(targets); t < n; t++) {
+    cosrel_network network;
+    static weigher weighers[2];
+    machine m;
+    if (targets[t].ops->weight_bytes == NULL) {
+      printf("%s: does not say what weights take\n", name_of(&targets[t]));
+      continue;
+    }
+    open_small(&network);
+    for (int i = 0; i < 2; i++) {
+      weighers[i] = (weigher){.t = &targets[t], .network = &network};
+      assert_int_equal(pthread_create(&weighers[i].thread, NULL, weigh, &weighers[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) pthread_join(weighers[i].thread, NULL);
+    if (weighers[0].opened && open_plain(&m, &targets[t], &network, 1)) {
+      for (uint32_t u = 0; u < network.model.n_units; u++) {
+        bool half =
+            m.ops->supports(m.backend, &network, u, targets[t].precision) && targets[t].precision == COSREL_FP16;
+        uint64_t least = network.model.units[u].weights * cosrel_precision_bytes(half ? COSREL_FP16 : COSREL_FP32);
+        uint64_t bytes = m.ops->weight_bytes(m.prepared, u);
+        if (least == 0 ? bytes != 0 : bytes < least)
+          fail_msg("%s: %s takes %llu bytes, its weights %llu", name_of(&targets[t]), network.model.units[u].name,
+                   (unsigned long long)bytes, (unsigned long long)least);
+        assert_int_equal(weighers[0].bytes[u], bytes);
+        assert_int_equal(weighers[1].bytes[u], bytes);
+      }
+      close_machine(&m);
+    }
+    cosrel_network_destroy(&network);
+  }
+}
+
 typedef struct canceller {
   const cosrel_backend_ops *ops;
   cosrel_backend *backend;
@@ -1078,6 +1134,7 @@ int main(void) {
       cmocka_unit_test(real_graphs_agree_with_the_reference),
       cmocka_unit_test(requests_do_not_mix),
       cmocka_unit_test(two_workers_at_once),
+      cmocka_unit_test(weights_are_counted),
       cmocka_unit_test(instances_are_independent),
       cmocka_unit_test(support_is_known_beforehand),
       cmocka_unit_test(cancelled_segments_say_so),

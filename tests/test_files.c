@@ -185,6 +185,41 @@ static void test_profile_values(void **state) {
   assert_true(cosrel_profile_cost(&profile, 0, 0, 0, COSREL_INT8)->mean_ns == 41000.5);
   assert_true(cosrel_profile_cost(&profile, 0, 2, 1, COSREL_FP16)->mean_ns < 0);
   assert_int_equal(cosrel_profile_cost(&profile, 0, 0, 1, COSREL_FP16)->origin.tag, COSREL_TAG_ASSUMED);
+  assert_int_equal(cosrel_profile_weight_bytes(&profile, 0, 0, 1, COSREL_FP16), 3456);
+  assert_int_equal(cosrel_profile_weight_bytes(&profile, 0, 0, 0, COSREL_FP32), 432 * 4);
+  assert_int_equal(cosrel_profile_weight_bytes(&profile, 0, 0, 0, COSREL_INT8), 432);
+  assert_int_equal(cosrel_profile_weight_bytes(&profile, 0, 1, 1, COSREL_FP16), 256 * 2);
+  cosrel_profile_clear(&profile);
+}
+
+/* Bytes of weights that are what they would be anyway are not written, none at all are; too many are refused. */
+static void test_weight_bytes(void **state) {
+  (void)state;
+  static const struct {
+    uint64_t bytes;
+    const char *written;
+  } cases[] = {{432 * 2, NULL}, {0, "\"weight_bytes\": 0,"}, {COSREL_COUNT_MAX, "\"weight_bytes\": 9007199254740992,"}};
+  cosrel_profile profile, again;
+  cosrel_error error = {""};
+  assert_int_equal(cosrel_profile_read(PROFILE, &profile, &error), COSREL_OK);
+  cosrel_cost *cost = cosrel_profile_cost(&profile, 0, 0, 1, COSREL_FP16);
+  char *text;
+  size_t size;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    cost->weight_bytes = cases[i].bytes;
+    assert_int_equal(cosrel_profile_format(&profile, "memory", &text, &size, &error), COSREL_OK);
+    if (cases[i].written == NULL)
+      assert_null(strstr(text, "weight_bytes"));
+    else
+      assert_non_null(strstr(text, cases[i].written));
+    if (cosrel_profile_parse(text, size, "memory", &again, &error) != COSREL_OK) fail_msg("%s", error.text);
+    assert_int_equal(cosrel_profile_weight_bytes(&again, 0, 0, 1, COSREL_FP16), cases[i].bytes);
+    cosrel_profile_clear(&again);
+    free(text);
+  }
+  cost->weight_bytes = COSREL_COUNT_MAX + 1;
+  assert_int_equal(cosrel_profile_format(&profile, "memory", &text, &size, &error), COSREL_FORMAT);
+  assert_string_equal(error.text, "memory: models[0].units[0].costs.gpu.fp16.weight_bytes: expected at most 2^53");
   cosrel_profile_clear(&profile);
 }
 
@@ -385,6 +420,13 @@ static void test_hostile_profiles(void **state) {
        "models[0].units[0].costs.cpu.int8.mean_ns: expected a number, got null"},
       {"\"beta\": 0.9", "\"beta\": 1.1", COSREL_FORMAT,
        "models[0].units[2].costs.cpu.fp32.beta: expected a number >= 0 and <= 1, got 1.1"},
+      {"\"weight_bytes\": 3456", "\"weight_bytes\": -1", COSREL_FORMAT,
+       "models[0].units[0].costs.gpu.fp16.weight_bytes: expected a whole number from 0 to 9007199254740992, got -1"},
+      {"\"weight_bytes\": 3456", "\"weight_bytes\": 9007199254740993", COSREL_FORMAT,
+       "models[0].units[0].costs.gpu.fp16.weight_bytes: expected a whole"},
+      {"\"weight_bytes\": 3456", "\"weight_bytes\": 3456.5", COSREL_FORMAT,
+       "models[0].units[0].costs.gpu.fp16.weight_bytes: expected a whole"},
+      {"\"weight_bytes\": 3456", "\"weight_bytes\": 3456, \"weight_bytes\": 3456", COSREL_FORMAT, "line "},
       {"\"beta\": 0.9", "\"beta\": 0.9, \"x-y\": 1, \"y\": 1", COSREL_FORMAT,
        "models[0].units[2].costs.cpu.fp32.y: unknown"},
       {"\"costs\": {\"cpu\": {\"fp32\": {\"mean_ns\": 20000, \"cv\": 0.05, \"beta\": 0.9, \"tag\": \"assumed\", "
@@ -702,6 +744,7 @@ int main(void) {
       cmocka_unit_test(test_numbers_are_exact),
       cmocka_unit_test(test_documented_examples),
       cmocka_unit_test(test_profile_values),
+      cmocka_unit_test(test_weight_bytes),
       cmocka_unit_test(test_workload_defaults),
       cmocka_unit_test(test_times_are_exact),
       cmocka_unit_test(test_hostile_profiles),

@@ -23,6 +23,7 @@ static opencl_double_set_fn *break_down;
 static opencl_double_launches_fn *count_launches;
 static opencl_double_calls_fn *count_calls;
 static opencl_double_objects_fn *count_objects;
+static opencl_double_constants_fn *count_constants;
 
 static bool has_device(const char *test) {
   if (count_calls != NULL && cosrel_cl_device_count(NULL) > 0) return true;
@@ -442,6 +443,50 @@ static void the_end_does_not_wait_for_a_driver(void **unused) {
   pause_for(500 * COSREL_MS); /* it has come back now, and has cleaned up */
 }
 
+/* ---- Not a fault: what the units' weights are said to take are the buffers that were made for them ---- */
+
+/* A convolution that may be one of Winograd's, two units that read one constant, and one that makes its own. */
+static void weighty(aid_net *a) {
+  int32_t x = rig_conv(a, aid_input(a, AID_SHAPE(1, 16, 12, 12)), 16, 32, 3);
+  int32_t shared = aid_constant(a, AID_SHAPE(32, 12, 12));
+  x = AID_NODE(a, "Erf", AID_NODE(a, "Add", AID_NODE(a, "Erf", x), shared));
+  x = AID_NODE(a, "Erf", AID_NODE(a, "Mul", x, shared));
+  aid_output(a, AID_NODE(a, "Mean", x, rig_conv(a, x, 32, 32, 1), x));
+}
+
+static void weights_take_what_was_made(void **state) {
+  (void)state;
+  if (!has_device("bytes of weights on OpenCL")) return;
+  aid_net a;
+  cosrel_network network;
+  cosrel_machine machine;
+  cosrel_injector injector;
+  cosrel_error error = {""};
+  const cosrel_backend_spec spec = {.processor = "gpu", .backend = "opencl"};
+  uint8_t half[COSREL_UNITS_MAX];
+  memset(half, COSREL_FP16, sizeof half);
+  aid_begin(&a, 1, 14);
+  weighty(&a);
+  assert_int_equal(cosrel_net_settle(&a.net, &error), COSREL_OK);
+  assert_int_equal(cosrel_network_create(&a.net, &network, &error), COSREL_OK);
+  assert_int_equal(cosrel_machine_connect(&spec, 1, NULL, 0, &machine, &error), COSREL_OK);
+  cosrel_injector_begin(NULL, NULL, 0, &injector);
+  assert_int_equal(cosrel_machine_inject(&machine, &injector, &error), COSREL_OK); /* who wraps it passes it on */
+  cosrel_backend *backend = machine.backends[0];
+  uint64_t totals[2] = {0, 0};
+  for (int i = 0; i < 2; i++) {
+    cosrel_prepared *prepared;
+    uint64_t before = count_constants();
+    assert_int_equal(backend->ops->prepare(backend, &network, i == 0 ? NULL : half, &prepared, &error), COSREL_OK);
+    for (uint32_t u = 0; u < network.model.n_units; u++) totals[i] += backend->ops->weight_bytes(prepared, u);
+    assert_int_equal(totals[i], count_constants() - before);
+    backend->ops->release(backend, prepared);
+  }
+  assert_true(totals[1] < totals[0]);
+  cosrel_machine_close(&machine);
+  cosrel_network_destroy(&network);
+}
+
 /* ---- */
 
 /* The double lies beside this program. */
@@ -451,21 +496,23 @@ static bool load_double(const char *self) {
   int n = snprintf(path, sizeof path, "%.*s/opencl_double.so", slash != NULL ? (int)(slash - self) : 1,
                    slash != NULL ? self : ".");
   if (n < 0 || (size_t)n >= sizeof path) return false;
-  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL), *symbols[4];
+  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL), *symbols[5];
   static const char *const names[] = {"opencl_double_set", "opencl_double_launches", "opencl_double_calls",
-                                      "opencl_double_objects"};
-  for (int i = 0; i < 4; i++)
+                                      "opencl_double_objects", "opencl_double_constants"};
+  for (int i = 0; i < 5; i++)
     if (library == NULL || (symbols[i] = dlsym(library, names[i])) == NULL) return false;
   memcpy(&break_down, &symbols[0], sizeof symbols[0]);
   memcpy(&count_launches, &symbols[1], sizeof symbols[1]);
   memcpy(&count_calls, &symbols[2], sizeof symbols[2]);
   memcpy(&count_objects, &symbols[3], sizeof symbols[3]);
+  memcpy(&count_constants, &symbols[4], sizeof symbols[4]);
   return setenv("COSREL_OPENCL", path, 1) == 0;
 }
 
 int main(int argc, char **argv) {
   (void)argc;
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(weights_take_what_was_made),
       cmocka_unit_test(a_lost_device_is_given_back),
       cmocka_unit_test(what_hangs_is_left_alone),
       cmocka_unit_test(callbacks_may_not_come),

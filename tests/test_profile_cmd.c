@@ -153,15 +153,22 @@ static void test_a_profile_goes_everywhere(void **state) {
     assert_int_equal(processor->memory_bytes, 0);
   }
   double beta = 0, cv = 0;
+  uint64_t raw = 0, bytes[2] = {0, 0};
   for (uint32_t m = 0; m < 2; m++)
     for (uint32_t u = 0; u < p.models[m].model.n_units; u++)
       for (uint32_t q = 0; q < 2; q++) {
         const cosrel_cost *cost = cosrel_profile_cost(&p, m, u, q, COSREL_FP32);
         assert_true(cost->mean_ns > 0 && cost->origin.tag == COSREL_TAG_MEASURED);
+        uint64_t weights = p.models[m].model.units[u].weights * sizeof(float);
+        assert_true(cosrel_profile_weight_bytes(&p, m, u, q, COSREL_FP32) >= weights);
+        bytes[q] += cosrel_profile_weight_bytes(&p, m, u, q, COSREL_FP32);
+        raw += q == 0 ? weights : 0;
         beta = fmax(beta, cost->beta);
         cv = fmax(cv, cost->cv);
       }
   assert_true(beta == 1 && cv > 0);
+  assert_int_equal(bytes[0], raw); /* the reference does not say */
+  assert_true((bytes[1] > raw) == (cosrel_backend_table()[0]->weight_bytes != NULL));
   cosrel_profile_clear(&p);
 
   FILE *f = fopen(path_of("w.json"), "w");
@@ -193,8 +200,11 @@ static bool same_costs(const cosrel_profile *a, uint32_t m, const cosrel_profile
   bool same = a->models[m].model.n_units == b->models[k].model.n_units;
   for (uint32_t u = 0; same && u < a->models[m].model.n_units; u++)
     for (uint32_t p = 0; p < a->n_processors; p++)
-      same = same && cosrel_profile_cost(a, m, u, p, COSREL_FP32)->mean_ns ==
-                         cosrel_profile_cost(b, k, u, p, COSREL_FP32)->mean_ns;
+      same =
+          same &&
+          cosrel_profile_cost(a, m, u, p, COSREL_FP32)->mean_ns ==
+              cosrel_profile_cost(b, k, u, p, COSREL_FP32)->mean_ns &&
+          cosrel_profile_weight_bytes(a, m, u, p, COSREL_FP32) == cosrel_profile_weight_bytes(b, k, u, p, COSREL_FP32);
   return same;
 }
 
@@ -207,6 +217,8 @@ static void test_merge(void **state) {
   assert_string_equal(old.models[0].model.name, "net");
   cosrel_error error = {""};
   snprintf(old.sources[0], COSREL_SOURCE_MAX, "measured earlier");
+  cosrel_profile_cost(&old, 0, 0, 0, COSREL_FP32)->has_weight_bytes = true;
+  cosrel_profile_cost(&old, 0, 0, 0, COSREL_FP32)->weight_bytes = 123456789;
   assert_int_equal(cosrel_profile_write(path_of("old.json"), &old, &error), COSREL_OK);
   works(run("profile zoo:shufflenet_v2@32 zoo:mobilenet_v2@32 --merge %s -o %s " QUICK " " TWO, path_of("old.json"),
             path_of("new.json"), best()));
@@ -238,6 +250,11 @@ static void test_mean(void **state) {
   cosrel_error error = {""};
   b.processors[1].launch_ns *= 4;
   b.kappa[0][1] += 3;
+  for (uint32_t u = 0; u < 2; u++) { /* of bytes the most count, said or not */
+    cosrel_cost *cost = cosrel_profile_cost(&b, 0, u, 0, COSREL_FP32);
+    cost->has_weight_bytes = true;
+    cost->weight_bytes = u == 0 ? 123456789 : 0;
+  }
   for (uint32_t m = 0; m < 2; m++)
     for (uint32_t u = 0; u < b.models[m].model.n_units; u++)
       cosrel_profile_cost(&b, m, u, 0, COSREL_FP32)->mean_ns *= 7;
@@ -249,6 +266,9 @@ static void test_mean(void **state) {
   assert_true(fabs(mean.processors[1].launch_ns / a.processors[1].launch_ns - 2) < 1e-9);
   assert_true(fabs(mean.processors[0].launch_ns / a.processors[0].launch_ns - 1) < 1e-9);
   assert_true(fabs(mean.kappa[0][1] - a.kappa[0][1] - 1) < 1e-9);
+  for (uint32_t u = 0; u < 3; u++)
+    assert_int_equal(cosrel_profile_weight_bytes(&mean, 0, u, 0, COSREL_FP32),
+                     u == 0 ? 123456789 : cosrel_profile_weight_bytes(&a, 0, u, 0, COSREL_FP32));
   for (uint32_t m = 0; m < 2; m++)
     for (uint32_t u = 0; u < a.models[m].model.n_units; u++)
       for (uint32_t p = 0; p < 2; p++) {

@@ -272,6 +272,47 @@ static void test_streams_share_weights(void **unused) {
   fixture_end(&f);
 }
 
+/* A profile that says what weights take when they are prepared is believed, per unit and precision. */
+static void test_prepared_bytes_count(void **unused) {
+  (void)unused;
+  fixture f;
+  cosrel_error error = {""};
+  fixture_begin(&f, 2);
+  fixture_chain(&f, "m", 2, (double[]){1, 1, 1, 1});
+  weigh(&f, 1000);
+  f.profile.models[0].model.units[1].weights = 500;
+  fixture_stream(&f, "m", COSREL_ARRIVALS_CLOSED, 1);
+  fixture_stream(&f, "m", COSREL_ARRIVALS_CLOSED, 1)->precisions = 1u << COSREL_FP16;
+  cosrel_cost *wide = cosrel_profile_cost(&f.profile, 0, 1, 0, COSREL_FP32),
+              *half = cosrel_profile_cost(&f.profile, 0, 0, 0, COSREL_FP16);
+  wide->has_weight_bytes = half->has_weight_bytes = true;
+  wide->weight_bytes = 7000;
+  half->weight_bytes = 0;
+  limit(&f, 0, 11000);
+  limit(&f, 1, 6000);
+  fixture_compile(&f);
+  assert_int_equal(f.c.streams[0].weight_bytes[0], 4000 + 7000);
+  assert_int_equal(f.c.streams[1].weight_bytes[0], 0 + 1000);
+  assert_int_equal(f.c.streams[0].weight_bytes[1], 6000); /* as they are */
+  assert_true(f.c.streams[0].load_ns[0] == 0.5e6 + 250 * 11000);
+  assert_int_equal(f.c.streams[0].limit[0][0], 2);
+  cosrel_case_destroy(&f.c);
+  /* As they are they would still fit: 6000 bytes. */
+  limit(&f, 0, 10999);
+  limit(&f, 1, 5999);
+  assert_int_equal(cosrel_case_create(&f.profile, &f.workload, &f.c, &error), COSREL_LIMIT);
+  assert_string_equal(error.text,
+                      "stream s0: the weights of m fit on no processor that runs its unit u0; needed of budget: cpu "
+                      "0.01 of 0.01 MiB, gpu 0.01 of 0.01 MiB");
+  wide->weight_bytes = 10 << 20;
+  limit(&f, 0, 9 << 20);
+  assert_int_equal(cosrel_case_create(&f.profile, &f.workload, &f.c, &error), COSREL_LIMIT);
+  assert_non_null(strstr(error.text, "needed of budget: cpu 10.00 of 9.00 MiB, "));
+  wide->has_weight_bytes = false;
+  assert_int_equal(cosrel_case_create(&f.profile, &f.workload, &f.c, &error), COSREL_OK);
+  fixture_end(&f);
+}
+
 /* What does not fit is no candidate; T_m counts only where it fits, and no loads. */
 static void test_what_does_not_fit_runs_elsewhere(void **unused) {
   (void)unused;
@@ -372,6 +413,7 @@ int main(void) {
       cmocka_unit_test(test_a_prefetch_goes_where_the_head_ends_first),
       cmocka_unit_test(test_a_prefetch_minds_what_it_evicts),
       cmocka_unit_test(test_streams_share_weights),
+      cmocka_unit_test(test_prepared_bytes_count),
       cmocka_unit_test(test_what_does_not_fit_runs_elsewhere),
       cmocka_unit_test(test_refusal_names_the_figures),
       cmocka_unit_test(test_a_large_budget_changes_nothing),

@@ -204,7 +204,7 @@ static void read_costs(const cosrel_json_at *unit, const cosrel_profile *profile
 #define X(name, text, bytes) text,
   static const char *const precision_keys[] = {COSREL_PRECISION_MAP(X) NULL};
 #undef X
-  static const char *const keys[] = {"mean_ns", "cv", "beta", "tag", "source", NULL};
+  static const char *const keys[] = {"mean_ns", "cv", "beta", "weight_bytes", "tag", "source", NULL};
   cosrel_json_at costs = cosrel_json_object(unit, "costs", required);
   expect_processors(&costs, profile);
   for (uint32_t p = 0; p < profile->n_processors; p++) {
@@ -219,6 +219,9 @@ static void read_costs(const cosrel_json_at *unit, const cosrel_profile *profile
       cosrel_json_number(&at, "mean_ns", required, &cost->mean_ns);
       cosrel_json_number(&at, "cv", required, &cost->cv);
       cosrel_json_number(&at, "beta", required, &cost->beta);
+      cost->weight_bytes = UINT64_MAX; /* is left where the file says nothing */
+      cosrel_json_count(&at, "weight_bytes", optional, COSREL_COUNT_MAX, &cost->weight_bytes);
+      cost->has_weight_bytes = cost->weight_bytes != UINT64_MAX;
       read_origin_members(&at, profile, &cost->origin);
       /* In memory a negative mean says that there is no cost; a file says so by leaving it out. */
       if (cost->mean_ns <= 0.0) {
@@ -466,6 +469,9 @@ static void put_unit(cosrel_json_writer *writer, const cosrel_profile *profile, 
       cosrel_json_put_number(writer, ": {\"mean_ns\": ", cost->mean_ns);
       cosrel_json_put_number(writer, ", \"cv\": ", cost->cv);
       cosrel_json_put_number(writer, ", \"beta\": ", cost->beta);
+      if (cost->has_weight_bytes &&
+          cost->weight_bytes != unit->weights * cosrel_precision_bytes((cosrel_precision)precision))
+        fprintf(writer->file, ", \"weight_bytes\": %" PRIu64, cost->weight_bytes);
       put_origin(writer, ", ", cost->origin);
     }
     if (n == 0) continue;

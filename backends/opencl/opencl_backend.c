@@ -440,6 +440,7 @@ const cosrel_backend_ops cosrel_opencl_backend = {
     .supports = supports,
     .prepare = prepare,
     .release = release,
+    .weight_bytes = cosrel_cl_weight_bytes,
     .buffer_create = buffer_create,
     .buffer_destroy = buffer_destroy,
     .write = write_tensor,

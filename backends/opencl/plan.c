@@ -214,18 +214,17 @@ static void plan_unit(cosrel_cl_planner *planner, const cosrel_network_unit *uni
 
 /* ---- Onto the device ---- */
 
-/* With what `host` holds, unless that is NULL; COSREL_PADDING comes on top of `bytes`. */
-static cl_mem create_buffer(const cosrel_cl_device *device, cl_mem_flags flags, uint64_t bytes_used, const void *host,
+/* With what `host` holds, unless that is NULL. */
+static cl_mem create_buffer(const cosrel_cl_device *device, cl_mem_flags flags, size_t bytes, const void *host,
                             cl_int *code) {
   const cosrel_cl_api *api = &device->api;
-  size_t bytes = (size_t)bytes_used + COSREL_PADDING;
   cl_mem memory = api->CreateBuffer(device->context, flags | CL_MEM_ALLOC_HOST_PTR, bytes, NULL, code);
   if (memory == NULL || host == NULL) return memory;
   *code = api->EnqueueWriteBuffer(device->copy, memory, CL_TRUE, 0, bytes, host, 0, NULL, NULL);
   return memory;
 }
 
-/* In place: halves, then zeros. Returns the bytes of the constant. */
+/* In place: halves, then zeros. Returns the bytes of the constant, without padding. */
 static uint64_t narrow(cosrel_cl_constant *constant) {
   if (!constant->half) return constant->elements * sizeof(float);
   char *to = (char *)constant->host;
@@ -255,16 +254,16 @@ static cosrel_status upload_all(struct cosrel_prepared *p, const cosrel_cl_devic
   for (uint32_t i = 0; i < p->n_constants && code == CL_SUCCESS; i++) {
     cosrel_cl_constant *constant = &p->constants[i];
     if (used[i]) {
-      uint64_t bytes = narrow(constant);
-      p->constant_buffers[i] = create_buffer(device, CL_MEM_READ_ONLY, bytes, constant->host, &code);
-      p->constant_bytes += bytes;
+      constant->bytes = narrow(constant) + COSREL_PADDING;
+      p->constant_buffers[i] = create_buffer(device, CL_MEM_READ_ONLY, (size_t)constant->bytes, constant->host, &code);
+      p->constant_bytes += constant->bytes;
     }
     free(constant->host);
     constant->host = NULL;
   }
   free(used);
-  uint64_t scratch = p->scratch_elements * sizeof(float);
-  if (code == CL_SUCCESS) p->scratch = create_buffer(device, CL_MEM_READ_WRITE, scratch, NULL, &code);
+  uint64_t scratch = p->scratch_elements * sizeof(float) + COSREL_PADDING;
+  if (code == CL_SUCCESS) p->scratch = create_buffer(device, CL_MEM_READ_WRITE, (size_t)scratch, NULL, &code);
   if (code == CL_SUCCESS) return COSREL_OK;
   return cosrel_fail(error, cosrel_cl_status(code), "%s: %.1f MiB of weights and scratch on %s: %s",
                      p->network->net.name, (double)(p->constant_bytes + scratch) / 1048576, device->name,
@@ -295,11 +294,13 @@ cosrel_status cosrel_cl_plan(const cosrel_network *network, const uint8_t *preci
   if (p == NULL || values == NULL || taken == NULL) goto no_memory;
   p->network = network;
   p->first_launch = calloc(network->model.n_units + 1, sizeof *p->first_launch);
-  if (p->first_launch == NULL) goto no_memory;
+  p->first_constant = calloc(network->model.n_units + 1, sizeof *p->first_constant);
+  if (p->first_launch == NULL || p->first_constant == NULL) goto no_memory;
   for (uint32_t u = 0; u < network->model.n_units; u++) {
     bool half = precisions != NULL && precisions[u] == COSREL_FP16 && cosrel_cl_supports(network, u, COSREL_FP16);
     if (cosrel_cl_supports(network, u, COSREL_FP32)) plan_unit(&planner, &network->units[u], half);
     p->first_launch[u + 1] = p->n_launches;
+    p->first_constant[u + 1] = p->n_constants;
   }
   if (planner.status != COSREL_OK) goto no_memory;
   p->scratch_elements = (uint64_t)planner.scratch_max;
@@ -331,8 +332,16 @@ void cosrel_cl_plan_destroy(const cosrel_cl_device *device, struct cosrel_prepar
   }
   if (prepared->scratch != NULL) device->api.ReleaseMemObject(prepared->scratch);
   free(prepared->first_launch);
+  free(prepared->first_constant);
   free(prepared->launches);
   free(prepared->constants);
   free(prepared->constant_buffers);
   free(prepared);
+}
+
+uint64_t cosrel_cl_weight_bytes(const struct cosrel_prepared *prepared, uint32_t unit) {
+  uint64_t bytes = 0;
+  for (uint32_t i = prepared->first_constant[unit]; i < prepared->first_constant[unit + 1]; i++)
+    bytes += prepared->constants[i].bytes;
+  return bytes;
 }

@@ -27,12 +27,14 @@
 typedef struct cosrel_cl_constant {
   float *host;       /* [elements] until uploaded, then NULL; owned */
   uint64_t elements; /* COSREL_PADDING behind them is there, too */
+  uint64_t bytes;    /* of its buffer; 0: it has none */
   bool half;         /* uploaded as fp16 */
 } cosrel_cl_constant;
 
 struct cosrel_prepared {
   const cosrel_network *network; /* borrowed */
   uint32_t *first_launch;        /* [n_units + 1] */
+  uint32_t *first_constant;      /* [n_units + 1] those that are planned first for a unit */
   cosrel_cl_launch *launches;
   uint32_t n_launches, launch_capacity;
   cosrel_cl_constant *constants;
@@ -79,6 +81,9 @@ bool cosrel_cl_supports(const cosrel_network *network, uint32_t unit, cosrel_pre
 cosrel_status cosrel_cl_plan(const cosrel_network *network, const uint8_t *precisions, const cosrel_cl_device *device,
                              cosrel_cl_programs *programs, struct cosrel_prepared **out, cosrel_error *error);
 void cosrel_cl_plan_destroy(const cosrel_cl_device *device, struct cosrel_prepared *prepared);
+
+/* Of the buffers of the unit's constants. */
+uint64_t cosrel_cl_weight_bytes(const struct cosrel_prepared *prepared, uint32_t unit);
 
 /* ---- What rules use ---- */
 

@@ -7,6 +7,7 @@
 #include "backends/grow.h"
 #include "backends/node.h"
 #include "backends/reference/operators.h"
+#include "backends/xnnpack/memory.h"
 
 /* Where a value lies while the unit is planned; stale unless `round` is the planner's. */
 typedef struct xnn_value {
@@ -39,11 +40,13 @@ float *cosrel_xnn_own(cosrel_xnn_planner *planner, uint64_t elements) {
   void **owned = grow(planner, p->owned, &p->owned_capacity, p->n_owned, sizeof *owned);
   if (owned == NULL) return NULL;
   p->owned = owned;
-  void *memory = calloc(1, elements * sizeof(float) + COSREL_PADDING);
+  size_t bytes = elements * sizeof(float) + COSREL_PADDING;
+  void *memory = calloc(1, bytes);
   if (memory == NULL) {
     planner->status = COSREL_NOMEM;
     return NULL;
   }
+  planner->own_bytes += bytes;
   owned[p->n_owned++] = memory;
   return memory;
 }
@@ -292,6 +295,7 @@ static void plan_node(cosrel_xnn_planner *planner, uint32_t index) {
 
 static void plan_unit(cosrel_xnn_planner *planner, const cosrel_network_unit *unit) {
   planner->unit = unit;
+  planner->own_bytes = 0;
   planner->round++;
   planner->scratch = 0;
   planner->n_taken = 0;
@@ -308,6 +312,11 @@ static void plan_unit(cosrel_xnn_planner *planner, const cosrel_network_unit *un
   if (!there) cosrel_xnn_add_move(planner, shape_of(planner, unit->output), v->ref, &v->view, place, &dense);
 }
 
+/* Operators without weights take a little too: what a budget is not about. */
+static void count(struct cosrel_prepared *p, uint32_t unit, uint64_t bytes) {
+  if (p->network->model.units[unit].weights > 0) p->weight_bytes[unit] += bytes;
+}
+
 /* Tells every operator its sizes once, so that it takes the memory that it needs now and not in the first segment. The
  * arena must be a whole one although nothing is read: XNNPACK knows its padding by the address of a buffer of zeros,
  * and would take pixels at made-up addresses for padding wherever these fall on that buffer. */
@@ -317,10 +326,13 @@ static cosrel_status set_up(struct cosrel_prepared *p, pthreadpool_t pool, cosre
   if (posix_memalign(&arena, COSREL_ALIGNMENT, (size_t)p->network->arena_bytes) != 0)
     return cosrel_fail(error, COSREL_NOMEM, "%s: out of memory", p->network->net.name);
   cosrel_xnn_bases bases = {.arena = arena, .scratch = p->bases.scratch};
-  for (uint32_t i = 0; i < p->n_steps && status == COSREL_OK; i++) {
+  for (uint32_t i = 0, u = 0; i < p->n_steps && status == COSREL_OK; i++) {
     cosrel_xnn_step *step = &p->steps[i];
+    while (p->first_step[u + 1] <= i) u++;
     if (step->setup == NULL) continue;
+    uint64_t before = cosrel_xnn_taken();
     enum xnn_status result = step->setup(step, &bases, pool);
+    count(p, u, cosrel_xnn_taken() - before);
     if (result == xnn_status_out_of_memory) {
       status = cosrel_fail(error, COSREL_NOMEM, "%s: out of memory", p->network->net.name);
     } else if (result != xnn_status_success) {
@@ -342,11 +354,14 @@ cosrel_status cosrel_xnn_plan(const cosrel_network *network, pthreadpool_t pool,
   if (p == NULL || planner.values == NULL || planner.taken == NULL) goto no_memory;
   p->network = network;
   p->first_step = calloc(network->model.n_units + 1, sizeof *p->first_step);
+  p->weight_bytes = calloc(network->model.n_units, sizeof *p->weight_bytes);
   p->tensors = malloc((net->n_values + 1) * sizeof *p->tensors);
-  if (p->first_step == NULL || p->tensors == NULL) goto no_memory;
+  if (p->first_step == NULL || p->weight_bytes == NULL || p->tensors == NULL) goto no_memory;
   for (uint32_t v = 0; v < net->n_values; v++) p->tensors[v] = net->values[v].tensor;
   for (uint32_t u = 0; u < network->model.n_units; u++) {
+    uint64_t before = cosrel_xnn_taken();
     plan_unit(&planner, &network->units[u]);
+    count(p, u, cosrel_xnn_taken() - before + planner.own_bytes);
     p->first_step[u + 1] = p->n_steps;
   }
   if (planner.status != COSREL_OK) goto no_memory;
@@ -378,6 +393,7 @@ void cosrel_xnn_plan_destroy(struct cosrel_prepared *prepared) {
   }
   for (uint32_t i = 0; i < prepared->n_owned; i++) free(prepared->owned[i]);
   free(prepared->first_step);
+  free(prepared->weight_bytes);
   free(prepared->steps);
   free(prepared->bindings);
   free(prepared->tensors);

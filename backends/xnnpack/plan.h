@@ -89,6 +89,7 @@ typedef struct cosrel_xnn_binding {
 struct cosrel_prepared {
   const cosrel_network *network; /* borrowed */
   uint32_t *first_step;          /* [n_units + 1] */
+  uint64_t *weight_bytes;        /* [n_units] of `owned` and of operators, with their tables; 0 without weights */
   cosrel_xnn_step *steps;
   uint32_t n_steps, step_capacity;
   cosrel_xnn_binding *bindings;
@@ -111,6 +112,7 @@ typedef struct cosrel_xnn_planner {
   uint32_t next;                /* position in the unit behind the node that is planned now */
   struct xnn_value *values;     /* [n_values] */
   int64_t scratch, scratch_max; /* bytes: of this unit, of the unit with the most */
+  uint64_t own_bytes;           /* of this unit */
   uint32_t round;               /* counts units from 1 */
   uint32_t *taken, n_taken;     /* nodes of the unit that another node's step does */
   cosrel_status status;         /* the first failure: COSREL_NOMEM */

@@ -6,6 +6,7 @@
 
 #include "backends/affinity.h"
 #include "backends/host_backend.h"
+#include "backends/xnnpack/memory.h"
 #include "backends/xnnpack/plan.h"
 
 typedef struct xnnpack_backend {
@@ -40,7 +41,7 @@ static void close_instance(cosrel_backend *base) {
 
 static cosrel_status open_instance(const cosrel_backend_spec *spec, cosrel_backend **out, cosrel_error *error) {
   if (spec->device[0] != '\0') return cosrel_fail(error, COSREL_UNSUPPORTED, "expected no device, only cores");
-  if (xnn_initialize(NULL) != xnn_status_success) {
+  if (xnn_initialize(&cosrel_xnn_allocator) != xnn_status_success) {
     return cosrel_fail(error, COSREL_UNSUPPORTED, "XNNPACK cannot use this processor");
   }
   openblas_set_num_threads(1); /* threads are ours */
@@ -75,6 +76,8 @@ static void release(cosrel_backend *base, cosrel_prepared *prepared) {
   (void)base;
   cosrel_xnn_plan_destroy(prepared);
 }
+
+static uint64_t weight_bytes(const cosrel_prepared *prepared, uint32_t unit) { return prepared->weight_bytes[unit]; }
 
 static void move_caller(xnnpack_backend *backend) {
   pthread_t self = pthread_self();
@@ -113,6 +116,7 @@ const cosrel_backend_ops cosrel_xnnpack_backend = {
     .supports = supports,
     .prepare = prepare,
     .release = release,
+    .weight_bytes = weight_bytes,
     .submit = submit,
     .wait = cosrel_host_wait,
     .cancel = cosrel_host_cancel,
