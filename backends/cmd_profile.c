@@ -135,25 +135,53 @@ static cosrel_status take_mean(const request *q, session *s, cosrel_error *error
   return COSREL_OK;
 }
 
-/* Of the whole model on each processor; nothing where none runs it in this precision. */
-static void report_model(const cosrel_profile *profile, uint32_t m, cosrel_precision precision) {
-  double ns[COSREL_PROCESSORS_MAX], most = -1;
-  for (uint32_t p = 0; p < profile->n_processors; p++) {
-    ns[p] = profile->processors[p].launch_ns;
-    for (uint32_t u = 0; u < profile->models[m].model.n_units && ns[p] >= 0; u++) {
-      double mean = cosrel_profile_cost(profile, m, u, p, precision)->mean_ns;
-      ns[p] = mean < 0 ? -1 : ns[p] + mean;
+/* ms that the whole model takes as one segment; negative where the processor cannot run all of it. */
+static double model_ms(const cosrel_profile *profile, uint32_t m, uint32_t p, cosrel_precision precision) {
+  double ns = profile->processors[p].launch_ns;
+  for (uint32_t u = 0; u < profile->models[m].model.n_units; u++) {
+    double mean = cosrel_profile_cost(profile, m, u, p, precision)->mean_ns;
+    if (mean < 0) return -1;
+    ns += mean;
+  }
+  return ns * 1e-6;
+}
+
+/* MiB that its weights take there, prepared: what a memory budget counts. */
+static double model_mib(const cosrel_profile *profile, uint32_t m, uint32_t p, cosrel_precision precision) {
+  uint64_t bytes = 0;
+  for (uint32_t u = 0; u < profile->models[m].model.n_units; u++) {
+    if (cosrel_profile_cost(profile, m, u, p, precision)->mean_ns < 0) return -1;
+    bytes += cosrel_profile_weight_bytes(profile, m, u, p, precision);
+  }
+  return (double)bytes / 1048576;
+}
+
+typedef double (*figure)(const cosrel_profile *profile, uint32_t m, uint32_t p, cosrel_precision precision);
+
+/* A line for each model, and one more where a processor runs it in fp16. */
+static void report_models(const cosrel_profile *profile, const char *title, figure of) {
+  printf("\n%-32s", title);
+  for (uint32_t p = 0; p < profile->n_processors; p++) printf(" %12s", profile->processors[p].name);
+  for (uint32_t m = 0; m < profile->n_models; m++) {
+    for (int half = 0; half < 2; half++) {
+      cosrel_precision precision = half ? COSREL_FP16 : COSREL_FP32;
+      double value[COSREL_PROCESSORS_MAX];
+      bool any = !half;
+      for (uint32_t p = 0; p < profile->n_processors; p++) {
+        value[p] = of(profile, m, p, precision);
+        any = any || value[p] >= 0;
+      }
+      if (!any) continue;
+      printf("\n%-32s", half ? "  in fp16" : profile->models[m].model.name);
+      for (uint32_t p = 0; p < profile->n_processors; p++) {
+        if (value[p] >= 0)
+          printf(" %12.3f", value[p]);
+        else
+          printf(" %12s", half ? "-" : "not all");
+      }
     }
-    if (ns[p] > most) most = ns[p];
   }
-  if (most < 0 && precision != COSREL_FP32) return;
-  printf("\n%-32s", precision == COSREL_FP32 ? profile->models[m].model.name : "  in fp16");
-  for (uint32_t p = 0; p < profile->n_processors; p++) {
-    if (ns[p] >= 0)
-      printf(" %12.3f", ns[p] * 1e-6);
-    else
-      printf(" %12s", precision == COSREL_FP32 ? "not all" : "-");
-  }
+  printf("\n");
 }
 
 static void report(const request *q, const cosrel_profile *profile) {
@@ -163,13 +191,9 @@ static void report(const request *q, const cosrel_profile *profile) {
     printf("%-16s %10.1f %12.2f %s\n", profile->processors[p].name, profile->processors[p].launch_ns * 1e-3,
            profile->processors[p].points[0].busy_w,
            cosrel_tag_name((cosrel_tag)profile->processors[p].power_origin.tag));
-  printf("\n%-32s", "model, ms alone on");
-  for (uint32_t p = 0; p < profile->n_processors; p++) printf(" %12s", profile->processors[p].name);
-  for (uint32_t m = 0; m < profile->n_models; m++) {
-    report_model(profile, m, COSREL_FP32);
-    report_model(profile, m, COSREL_FP16);
-  }
-  printf("\n\n%-16s", "kappa");
+  report_models(profile, "model, ms alone on", model_ms);
+  report_models(profile, "weights, MiB prepared on", model_mib);
+  printf("\n%-16s", "kappa");
   for (uint32_t other = 0; other < profile->n_processors; other++) printf(" %12s", profile->processors[other].name);
   for (uint32_t p = 0; p < profile->n_processors; p++) {
     printf("\n%-16s", profile->processors[p].name);
