@@ -224,7 +224,7 @@ proof-seeds: deps
 	@$(MAKE) --no-print-directory all
 	@COSREL=$(BUILD)/cosrel experiments/proof.sh $(BUILD)/proof seeds
 
-# Half an hour on this machine's cores, QUICK=1 a minute (experiments/fidelity.sh says what is run).
+# 40 minutes on this machine's cores, QUICK=1 a minute (experiments/fidelity.sh says what is run).
 fidelity: deps
 	@$(MAKE) --no-print-directory all
 	@COSREL=$(BUILD)/cosrel experiments/fidelity.sh $(BUILD)/fidelity

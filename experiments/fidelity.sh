@@ -138,7 +138,8 @@ outcome() {
           for (i = 1; i <= NR; i++) {
             dd += (d[i] - mean) ^ 2; dx += (d[i] - mean) * (x[i] - mean_x); xx += (x[i] - mean_x) ^ 2
           }
-          printf "%-20s %-10s %+.4f +- %.4f, ahead in %d of %d", name, what, mean, (NR > 1 ? sqrt(dd / (NR - 1) / NR) : 0), ahead, NR
+          error = NR > 1 ? sqrt(dd / (NR - 1) / NR) : 0
+          printf "%-20s %-10s %+.4f +- %.4f, ahead in %d of %d", name, what, mean, error, ahead, NR
           if (NR > 2 && xx > 0)
             printf "; as fast for both %+.4f +- %.4f", mean - dx / xx * mean_x,
               sqrt((dd - dx * dx / xx) / (NR - 2) * (1 / NR + mean_x ^ 2 / xx))
